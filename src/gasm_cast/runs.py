@@ -1,0 +1,152 @@
+"""The run folder: what was asked, what came out, on what machine.
+
+::
+
+    RUN/config.toml            resolved recipe; `gasm-cast train RUN/config.toml` repeats the run
+    RUN/environment.json       versions, machine, command line, commit
+    RUN/metrics.jsonl          one JSON object a line, in order: {"event": "step" | "epoch" | ...}
+    RUN/checkpoints/           last.pt, best.pt
+    RUN/evaluation/<split>/    metrics.json, predictions.parquet
+    RUN/explanations/<id>/     pictures and arrays
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gasm_cast import __version__
+from gasm_cast.config import Recipe, config_hash, read_recipe, to_toml
+from gasm_cast.errors import InputError
+from gasm_cast.files import write_text
+
+_PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "lightning-fabric", "transformers")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder on disk."""
+
+    path: Path
+    recipe: Recipe
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe) -> Run:
+        """Make a run folder, or take up one that an equal recipe left unfinished.
+
+        Raises:
+            InputError: if the folder holds a run of another recipe, or other files.
+        """
+        config = path / "config.toml"
+        if config.exists():
+            run = cls.open(path)
+            if run.recipe != recipe:
+                raise InputError(
+                    f"{path} holds a run of another recipe ({config_hash(run.recipe)}, this one is "
+                    f"{config_hash(recipe)}); choose another --out or remove the folder"
+                )
+            return run
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} exists and is not a run folder; choose another --out")
+        write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        write_text(config, to_toml(recipe))
+        return cls(path, recipe)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run folder.
+
+        Raises:
+            InputError: if `path` is not a run folder.
+        """
+        if not (path / "config.toml").exists():
+            raise InputError(f"{path} is not a run folder (no config.toml); `gasm-cast train` makes one")
+        return cls(path, read_recipe(path / "config.toml"))
+
+    @property
+    def hash(self) -> str:
+        """Hash of the recipe."""
+        return config_hash(self.recipe)
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where training stands."""
+        return self.path / "checkpoints" / "last.pt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The weights to evaluate and to ship."""
+        return self.path / "checkpoints" / "best.pt"
+
+    def evaluation(self, split: str) -> Path:
+        """Folder of one split's evaluation."""
+        return self.path / "evaluation" / split
+
+    def log(self, event: str, values: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        line = json.dumps({"event": event, **values})
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def events(self, event: str) -> Iterator[dict[str, Any]]:
+        """The logged lines of one kind, in order; a line cut short by a crash is passed over."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if values.get("event") == event:
+                yield values
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine, command line and commit, as far as they can be told."""
+    return {
+        "gasm_cast": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
+        "commit": _commit(),
+        "command": sys.argv,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def processor() -> str:
+    """The processor's own name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    source = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
