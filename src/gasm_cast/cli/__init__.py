@@ -1,0 +1,93 @@
+"""The command `gasm-cast`: one file a command.
+
+Each command is a module of this package with a frozen dataclass `Options`, whose
+docstring and field docstrings are the help, and a function `run(options) -> exit code`.
+Only the chosen command's module is imported, and heavy libraries only inside `run`, so
+that `--help` answers at once.
+
+Exit codes: 0 done; 1 done, but some clips failed or are missing; 2 bad input, nothing
+done; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from gasm_cast import __version__
+from gasm_cast.errors import InputError
+
+COMMANDS: dict[str, str] = {
+    "demo": "the whole way on built-in videos: render, extract, train, evaluate, explain, report",
+    "fit": "train on your own clips in one command: scan, extract, split, train, evaluate",
+    "mini": "render Something-Something mini, the built-in data set",
+    "scan": "audit a data set before anything is spent on it",
+    "extract": "videos -> feature store",
+    "import": "features that you already have -> feature store",
+    "store": "info, verify, export, merge, subset a feature store",
+    "train": "train a recipe; --sweep trains candidates side by side",
+    "tune": "longer search over hyper-parameters (Optuna)",
+    "evaluate": "score a run on a split",
+    "predict": "classify videos with a run",
+    "explain": "draw graphs and attention over the frames of a video",
+    "compare": "paired differences between runs",
+    "ablate": "train and tabulate the variants of a recipe",
+    "runs": "list and compare runs in the terminal",
+    "report": "one HTML page for a run or a comparison",
+    "paper": "LaTeX tables, figures and numbers from runs",
+    "bench": "parameters, FLOPs, time and memory of the models",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    name, rest = arguments[0], arguments[1:]
+    if name == "--version":
+        print(__version__)
+        return 0
+    if name not in COMMANDS:
+        import difflib
+
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}?" if close else "`gasm-cast --help` lists the commands"
+        print(f"gasm-cast: unknown command {name!r}; {hint}", file=sys.stderr)
+        return 2
+
+    import tyro
+
+    module = importlib.import_module(f"gasm_cast.cli.{name}_command")
+    try:
+        options = tyro.cli(
+            module.Options, prog=f"gasm-cast {name}", args=rest, config=(tyro.conf.OmitArgPrefixes,)
+        )
+        return int(module.run(options))
+    except InputError as error:
+        print(f"gasm-cast {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"gasm-cast {name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        return 0
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: gasm-cast COMMAND [options]",
+            "",
+            "Video action recognition on frozen features, by graph-aware",
+            "semantic-motion cross-attention.",
+            "",
+            *lines,
+            "",
+            "`gasm-cast COMMAND --help` tells more; start with `gasm-cast demo`.",
+        ]
+    )
