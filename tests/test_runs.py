@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from gasm_cast.config import Recipe, TrainingConfig
+from gasm_cast.errors import InputError
+from gasm_cast.runs import Run
+
+
+def test_a_run_is_taken_up_by_an_equal_recipe_only(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Recipe())
+    assert Run.create(tmp_path / "run", Recipe()) == run == Run.open(tmp_path / "run")
+    with pytest.raises(InputError, match="holds a run of another recipe"):
+        Run.create(tmp_path / "run", Recipe(training=TrainingConfig(seed=1)))
+
+
+def test_other_folders_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="is not a run folder; choose another"):
+        Run.create(tmp_path, Recipe())
+    with pytest.raises(InputError, match=r"is not a run folder \(no config\.toml\)"):
+        Run.open(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_metrics_survive_a_line_cut_short(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Recipe())
+    run.log("epoch", {"epoch": 0, "loss": 1.5})
+    run.log("step", {"step": 3})
+    with open(run.path / "metrics.jsonl", "a") as file:
+        file.write('{"event": "epo')
+    assert list(run.events("epoch")) == [{"event": "epoch", "epoch": 0, "loss": 1.5}]
+
+
+def test_environment_names_versions_and_machine(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Recipe())
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["packages"]["numpy"]
+    assert environment["machine"]["cores"] >= 1
