@@ -1,0 +1,1 @@
+"""Evaluation: scores of clips, metrics with intervals, and comparison of runs."""

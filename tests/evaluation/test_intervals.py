@@ -1,0 +1,85 @@
+"""Intervals and tests against published values, simulation and brute force."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gasm_cast.evaluation import intervals
+
+
+@pytest.mark.parametrize(
+    ("num_correct", "num", "low", "high"),
+    [  # Newcombe, Statistics in Medicine 17, 1998, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_equals_published_values(num_correct: int, num: int, low: float, high: float) -> None:
+    assert intervals.wilson(num_correct, num) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_wilson_holds_the_share_and_mirrors(correct: int, wrong: int) -> None:
+    num = correct + wrong
+    low, high = intervals.wilson(correct, num)
+    assert 0 <= low <= high <= 1
+    if num:
+        assert low <= correct / num <= high
+    mirrored = intervals.wilson(wrong, num)
+    assert (1 - mirrored.high, 1 - mirrored.low) == pytest.approx((low, high))
+
+
+def test_bootstrap_of_a_mean_agrees_with_the_normal_interval() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = intervals.bootstrap(
+        lambda generator: float(values[generator.integers(400, size=400)].mean()), seed=1
+    )
+    half = 1.96 * values.std() / 20
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=half / 8)
+
+
+def test_bootstrap_repeats_with_its_seed_and_not_with_another() -> None:
+    def resample(generator: np.random.Generator) -> float:
+        return float(generator.normal())
+
+    assert intervals.bootstrap(resample, seed=3) == intervals.bootstrap(resample, seed=3)
+    assert intervals.bootstrap(resample, seed=3) != intervals.bootstrap(resample, seed=4)
+
+
+def test_paired_bootstrap_is_much_narrower_than_two_separate_intervals() -> None:
+    generator = np.random.default_rng(0)
+    b = (generator.random((1, 400)) < 0.6).astype(float)
+    a = b.copy()
+    a[0, np.flatnonzero(b[0] == 0)[:12]] = 1  # right on twelve more clips, wrong on none
+    low, high = intervals.paired_bootstrap(a, b)
+    assert 0 < low < 0.03 < high
+    assert high - low < 0.04  # two Wilson intervals of 400 clips are 0.1 wide each
+
+
+def test_paired_bootstrap_widens_when_training_seeds_disagree() -> None:
+    """Two seeds that swing by +-20 points say less than two seeds that agree."""
+    generator = np.random.default_rng(0)
+    b = (generator.random((2, 500)) < 0.5).astype(float)
+    agreeing = (generator.random((2, 500)) < 0.5).astype(float)
+    swinging = (generator.random((2, 500)) < np.array([[0.3], [0.7]])).astype(float)
+    widths = [high - low for low, high in (intervals.paired_bootstrap(a, b) for a in (agreeing, swinging))]
+    assert widths[1] > 2 * widths[0]
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (5, 0), (2, 7), (6, 6), (9, 3)])
+def test_mcnemar_equals_tossing_every_coin(only_a: int, only_b: int) -> None:
+    num = only_a + only_b
+    extreme = [
+        abs(sum(coins) - num / 2) >= abs(only_a - num / 2) for coins in itertools.product([0, 1], repeat=num)
+    ]
+    assert intervals.mcnemar(only_a, only_b) == pytest.approx(sum(extreme) / 2**num)
+
+
+def test_mcnemar_takes_thousands_of_clips() -> None:
+    assert intervals.mcnemar(5000, 5000) == 1
+    assert 0 < intervals.mcnemar(5000, 5400) < 1e-4
