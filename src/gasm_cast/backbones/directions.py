@@ -1,0 +1,52 @@
+"""Histograms of directions over cells of a picture, for gradients and for optical flow alike."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int, Shaped
+
+
+def gradient(
+    values: Shaped[np.ndarray, "height width"], *, scale: float = 1.0
+) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
+    """Differences of the right and left, and of the lower and upper, neighbour of each pixel."""
+    x = cv2.Sobel(values, cv2.CV_32F, 1, 0, ksize=1, scale=scale)
+    return x, cv2.Sobel(values, cv2.CV_32F, 0, 1, ksize=1, scale=scale)
+
+
+@cache
+def cell_of_pixel(size_px: int, cell_px: int) -> Int[np.ndarray, "height width"]:
+    """Index, row by row, of the square cell that each pixel of a square picture lies in."""
+    rows = np.arange(size_px) // cell_px
+    index: Int[np.ndarray, "height width"] = rows[:, None] * (size_px // cell_px) + rows
+    return index
+
+
+def direction_histograms(
+    x: Float32[np.ndarray, "size size"],
+    y: Float32[np.ndarray, "size size"],
+    *,
+    cell_px: int,
+    num_directions: int,
+) -> Float32[np.ndarray, "rows cols directions"]:
+    """Mean magnitude of the vectors (x, y) of each cell in each direction.
+
+    Direction k is the angle 2 pi k / `num_directions` from the x axis towards the y axis
+    (downwards). A vector is shared between the two nearest directions by its angle, so the
+    bins of a cell sum to its mean magnitude.
+    """
+    size = len(x)
+    side = size // cell_px
+    magnitude, angle = cv2.cartToPolar(x, y)
+    angle *= num_directions / (2 * np.pi)
+    lower = angle.astype(np.int64)
+    upper_share = magnitude * (angle - lower)
+    first_bin = cell_of_pixel(size, cell_px) * num_directions
+    num_bins = side * side * num_directions
+    sums = np.zeros(num_bins)
+    for direction, share in ((lower, magnitude - upper_share), (lower + 1, upper_share)):
+        sums += np.bincount((first_bin + direction % num_directions).ravel(), share.ravel(), num_bins)
+    return (sums / cell_px**2).astype(np.float32).reshape(side, side, num_directions)
