@@ -1,0 +1,1 @@
+"""Phase 1 at scale: videos -> backbones -> feature store."""
