@@ -1,0 +1,19 @@
+"""Video files to clips: decode, sample, resize."""
+
+from gasm_cast.video.clips import Clip, sample_clip, sample_views
+from gasm_cast.video.decoding import VideoError, count_frames
+from gasm_cast.video.pixels import RESIZE_RULE
+from gasm_cast.video.sampling import Crop, Sampling, segment_indices, spread_views
+
+__all__ = [
+    "RESIZE_RULE",
+    "Clip",
+    "Crop",
+    "Sampling",
+    "VideoError",
+    "count_frames",
+    "sample_clip",
+    "sample_views",
+    "segment_indices",
+    "spread_views",
+]
