@@ -1,0 +1,26 @@
+"""Feature store: tokens of both streams for every clip, on disk, open to any program."""
+
+from gasm_cast.store.manifest import (
+    StoredDtype,
+    StoreDescription,
+    StreamDescription,
+    difference,
+    fingerprint,
+    provenance,
+)
+from gasm_cast.store.reader import Features, FeatureStore
+from gasm_cast.store.sampler import BatchSampler
+from gasm_cast.store.writer import StoreWriter
+
+__all__ = [
+    "BatchSampler",
+    "FeatureStore",
+    "Features",
+    "StoreDescription",
+    "StoreWriter",
+    "StoredDtype",
+    "StreamDescription",
+    "difference",
+    "fingerprint",
+    "provenance",
+]

@@ -1,0 +1,130 @@
+"""What a store says about itself: streams, backbones, storage, and the fingerprint of its making."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gasm_cast.errors import InputError
+from gasm_cast.geometry import Grid, StreamSpec
+
+FORMAT = "gasm-cast-features"
+FORMAT_VERSION = 1
+STREAMS = ("semantic", "motion")
+
+StoredDtype = Literal["float16", "bfloat16", "float32", "int8"]
+"""How numbers lie on disk; `int8` has a scale per token and a scale per channel of each shard."""
+
+
+@dataclass(frozen=True)
+class StreamDescription:
+    """One stream of a store: its shape, and what made it."""
+
+    spec: StreamSpec
+    backbone: Mapping[str, Any]
+    """JSON values: name, weights, revision, pixel range ... No paths, no dates: it is fingerprinted."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the manifest holds them."""
+        grid = list(self.spec.grid.shape)
+        return {"grid": grid, "width": self.spec.width, "backbone": dict(self.backbone)}
+
+
+@dataclass(frozen=True)
+class StoreDescription:
+    """All that must be equal in the shards of one store."""
+
+    semantic: StreamDescription
+    motion: StreamDescription
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: how clips were cut from videos. It is fingerprinted, as the backbones are."""
+    num_views: int = 1
+    dtype: StoredDtype = "float16"
+
+    def __post_init__(self) -> None:
+        if self.num_views < 1:
+            raise InputError(f"a store needs at least one view a clip, got num_views={self.num_views}")
+
+    @property
+    def specs(self) -> dict[str, StreamSpec]:
+        """Shape of each stream by name."""
+        return {"semantic": self.semantic.spec, "motion": self.motion.spec}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as manifest and shards hold them."""
+        return {
+            "streams": {"semantic": self.semantic.to_json(), "motion": self.motion.to_json()},
+            "preprocessing": dict(self.preprocessing),
+            "num_views": self.num_views,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> StoreDescription:
+        """The description that :meth:`to_json` wrote.
+
+        Raises:
+            KeyError: if a field is absent.
+        """
+        streams = {
+            name: StreamDescription(StreamSpec(Grid(*stream["grid"]), stream["width"]), stream["backbone"])
+            for name, stream in values["streams"].items()
+        }
+        return cls(
+            semantic=streams["semantic"],
+            motion=streams["motion"],
+            preprocessing=values["preprocessing"],
+            num_views=values["num_views"],
+            dtype=values["dtype"],
+        )
+
+
+def provenance(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a manifest that decides the features' values: streams and preprocessing.
+
+    Not the stored dtype, number of views, ids, paths or software version: a model trained on
+    one store is right for any other store of equal provenance.
+    """
+    return {key: description[key] for key in ("streams", "preprocessing")}
+
+
+def fingerprint(description: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that differ where the :func:`provenance` of two manifests differs."""
+    return hashlib.sha256(canonical_json(provenance(description)).encode()).hexdigest()[:16]
+
+
+def difference(a: Any, b: Any, *, where: str = "") -> str | None:
+    """The first place at which two JSON values differ, in words, or None if they are equal.
+
+    For example `streams.semantic.backbone.revision: 'v1' against 'v2'`.
+    """
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for key in [*a, *(key for key in b if key not in a)]:
+            inner = f"{where}.{key}" if where else str(key)
+            if key not in a or key not in b:
+                present = a.get(key, b.get(key))
+                side = "first" if key in a else "second"
+                return f"{inner}: {present!r} in the {side} only"
+            if found := difference(a[key], b[key], where=inner):
+                return found
+        return None
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        return None if list(a) == list(b) else f"{where}: {list(a)!r} against {list(b)!r}"
+    return None if a == b else f"{where}: {a!r} against {b!r}"
+
+
+def canonical_json(values: Any) -> str:
+    """JSON text that is equal for equal values: sorted keys, no spaces.
+
+    Raises:
+        InputError: if something is not a JSON value, or is not finite.
+    """
+    try:
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"a store's description must be plain JSON values: {error}; use strings, numbers, lists"
+        ) from None

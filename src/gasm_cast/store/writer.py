@@ -1,0 +1,366 @@
+"""Writing a store: atomic by shard, resumable, equal however many processes write it.
+
+The writer is told beforehand which ids are asked for. Shard k holds the asked ids
+`k * samples_per_shard` to `(k + 1) * samples_per_shard - 1`, without those that failed, so
+its bytes depend on nothing else: not on when it was written, nor on how many processes
+share the work (process r writes the shards r, r + world_size, ...). A shard file exists
+when it is complete; `manifest.json` exists when the store is.
+
+::
+
+    with StoreWriter(path, description, asked=ids) as writer:
+        for name in writer.todo:
+            writer.add(name, semantic, motion)  # or writer.fail(name, reason)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from gasm_cast import __version__
+from gasm_cast.errors import InputError
+from gasm_cast.files import atomic_path, write_text
+from gasm_cast.geometry import StreamSpec, positions
+from gasm_cast.store import manifest
+from gasm_cast.store.index import Index
+from gasm_cast.store.manifest import STREAMS, StoreDescription
+from gasm_cast.store.quantization import quantize
+from gasm_cast.store.shards import CutShortError, Shard, read_shard, write_shard
+
+SHARD_BYTES = 64 * 2**20
+TORCH_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+class StoreWriter:
+    """Writes the features of the asked ids into the folder `path`, or goes on where it stopped.
+
+    Args:
+        path: The store's folder; made if absent.
+        description: What the features are; must equal that of shards already there.
+        asked: All ids that the finished store answers for, in its order.
+        samples_per_shard: Clips a shard; by default as many as make 64 MiB in half precision.
+        rank: This process among those that write the store.
+        world_size: Number of those processes.
+
+    Raises:
+        InputError: if an id occurs twice, or the folder holds something else: another
+            description, other ids, other files.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        description: StoreDescription,
+        *,
+        asked: Sequence[str],
+        samples_per_shard: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.path = path
+        self.description = description
+        self.asked = tuple(asked)
+        self.samples_per_shard = samples_per_shard or default_samples_per_shard(description)
+        self.num_shards = -(-len(self.asked) // self.samples_per_shard)
+        self._check_request()
+        self._own = range(rank, self.num_shards, world_size)
+        self._position = {name: position for position, name in enumerate(self.asked)}
+        self._done = {shard for shard in range(self.num_shards) if self._is_written(shard)}
+        if len(self._done) < self.num_shards:
+            (self.path / "manifest.json").unlink(missing_ok=True)  # a shard was lost, or ids are added
+        self._pending: dict[int, _PendingShard] = {}
+        self._pool = ThreadPoolExecutor(1, "store-writer")
+        self._writing: Future[None] | None = None
+
+    @property
+    def todo(self) -> tuple[str, ...]:
+        """Asked ids that this process has still to add or to fail, in order."""
+        return tuple(name for shard in self.todo_by_shard for name in shard)
+
+    @property
+    def todo_by_shard(self) -> tuple[tuple[str, ...], ...]:
+        """The same, one group for each shard that this process has still to write."""
+        groups = []
+        for shard in self._own:
+            if shard not in self._done:
+                settled = self._pending[shard].settled if shard in self._pending else ()
+                groups.append(tuple(name for name in self._asked_in(shard) if name not in settled))
+        return tuple(groups)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the manifest is there: nothing is left to do, for any process."""
+        return (self.path / "manifest.json").exists()
+
+    def add(self, name: str, semantic: Tensor | np.ndarray, motion: Tensor | np.ndarray) -> None:
+        """Store one clip.
+
+        Args:
+            name: Its id, one of `todo`.
+            semantic: `[views, tokens, width]`, or `[tokens, width]` if the store has one view.
+            motion: The same for the motion stream.
+
+        Raises:
+            InputError: if the shape is not the store's, or a value is not finite, or does not
+                fit the store's dtype. The clip is then still to do: hand it to :meth:`fail`.
+        """
+        given = {"semantic": _as_tensor(semantic), "motion": _as_tensor(motion)}
+        for stream, tokens in given.items():
+            given[stream] = self._checked(name, stream, tokens)
+        pending = self._pending_shard(name)
+        pending.add(self._position[name] % self.samples_per_shard, given)
+        self._settle(name, pending)
+
+    def fail(self, name: str, reason: str) -> None:
+        """Record that a clip has no features, and why."""
+        pending = self._pending_shard(name)
+        pending.failed[name] = reason
+        self._settle(name, pending)
+
+    def close(self) -> bool:
+        """Wait for the disk; if all shards of all processes are there, complete the store.
+
+        Several processes may do so at once: they write the same bytes.
+
+        Returns:
+            Whether the store is complete.
+        """
+        try:
+            self._wait()
+        finally:
+            self._pool.shutdown()
+        if not self.is_complete and all(map(self._is_written, range(self.num_shards))):
+            _complete(
+                self.path, self.description, [read_shard(self._file(k)) for k in range(self.num_shards)]
+            )
+        return self.is_complete
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:  # shards that are being written are whole and stay; the store stays incomplete
+            self._pool.shutdown()
+
+    def _check_request(self) -> None:
+        if len(set(self.asked)) != len(self.asked):
+            seen: set[str] = set()
+            twice = next(name for name in self.asked if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+            raise InputError(f"{self.path}: id {twice!r} is asked for twice; ids must be unique")
+        if not self.asked:
+            raise InputError(f"{self.path}: no ids are asked for; check the annotations' split")
+        shards = self.path / "shards"
+        if (
+            self.path.exists()
+            and not shards.is_dir()
+            and (not self.path.is_dir() or any(self.path.iterdir()))
+        ):
+            raise InputError(f"{self.path} exists and is not a feature store; choose another folder")
+        if self._file(self.num_shards).exists():
+            raise InputError(
+                f"{self.path} holds more ids than the {len(self.asked)} asked for now; choose another "
+                "folder, or take what you need with `gasm-cast store subset`"
+            )
+
+    def _file(self, shard: int) -> Path:
+        return self.path / "shards" / f"{shard:05d}.safetensors"
+
+    def _asked_in(self, shard: int) -> tuple[str, ...]:
+        return self.asked[shard * self.samples_per_shard : (shard + 1) * self.samples_per_shard]
+
+    def _is_written(self, shard: int) -> bool:
+        """Whether the shard's file is there, whole, and what this writer would write."""
+        if not self._file(shard).exists():
+            return False
+        try:
+            there = read_shard(self._file(shard))
+        except CutShortError:
+            return False
+        asked = json.loads(manifest.canonical_json(self.description.to_json()))
+        if found := manifest.difference(there.description, asked):
+            raise InputError(
+                f"{self.path} holds other features: {found} (there against now); choose another folder"
+            )
+        if there.asked != self._asked_in(shard):
+            raise InputError(
+                f"{there.path} holds other ids than those asked for now (first there: "
+                f"{there.asked[0]!r}, now: {self._asked_in(shard)[0]!r}; {len(there.asked)} against "
+                f"{len(self._asked_in(shard))}); choose another folder and `gasm-cast store merge` the two"
+            )
+        return True
+
+    def _pending_shard(self, name: str) -> _PendingShard:
+        if name not in self._position:
+            raise InputError(f"{self.path}: id {name!r} was not asked for")
+        shard = self._position[name] // self.samples_per_shard
+        if shard not in self._own:
+            raise InputError(f"{self.path}: id {name!r} belongs to another process")
+        if shard not in self._pending:
+            self._pending[shard] = _PendingShard.of(self.description, len(self._asked_in(shard)))
+        pending = self._pending[shard]
+        if shard in self._done or name in pending.settled:
+            raise InputError(f"{self.path}: id {name!r} is already there; each clip is written once")
+        return pending
+
+    def _checked(self, name: str, stream: str, tokens: Tensor) -> Tensor:
+        spec, num_views = self.description.specs[stream], self.description.num_views
+        shape = (num_views, spec.grid.num_tokens, spec.width)
+        if tuple(tokens.shape) not in ([shape, shape[1:]] if num_views == 1 else [shape]):
+            raise InputError(
+                f"id {name!r}: {stream} features have the shape {list(tokens.shape)}, the store needs "
+                f"{list(shape)} (views, tokens, width)"
+            )
+        if not tokens.is_floating_point():
+            raise InputError(f"id {name!r}: {stream} features are {tokens.dtype}, not floating point")
+        low, high = (float(end) for end in torch.aminmax(tokens))
+        largest = max(abs(low), abs(high))
+        if not np.isfinite(largest):
+            raise InputError(
+                f"id {name!r}: {stream} features hold NaN or infinity; extract the clip again, in float32"
+            )
+        dtype = TORCH_DTYPES.get(self.description.dtype, torch.float32)
+        if largest > torch.finfo(dtype).max:
+            raise InputError(
+                f"id {name!r}: {stream} features reach {largest:g}, more than {self.description.dtype} "
+                f"holds ({torch.finfo(dtype).max:g}); store as bfloat16 or float32"
+            )
+        return tokens.reshape(shape)
+
+    def _settle(self, name: str, pending: _PendingShard) -> None:
+        pending.settled.add(name)
+        shard = self._position[name] // self.samples_per_shard
+        if len(pending.settled) < len(self._asked_in(shard)):
+            return
+        del self._pending[shard]
+        self._wait()  # at most one shard is on its way to disk while the next one fills
+        self._writing = self._pool.submit(self._write, shard, pending)
+        self._done.add(shard)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, shard: int, pending: _PendingShard) -> None:
+        write_shard(
+            self._file(shard),
+            pending.tensors(self.description),
+            description=self.description.to_json(),
+            asked=self._asked_in(shard),
+            failed={name: pending.failed[name] for name in self._asked_in(shard) if name in pending.failed},
+        )
+
+
+@dataclass
+class _PendingShard:
+    """Rows that wait until their shard is full."""
+
+    buffers: dict[str, Tensor]
+    """Each stream's rows `[samples, views, tokens, width]`, at the place of their id."""
+    settled: set[str]
+    failed: dict[str, str]
+    filled: np.ndarray
+
+    @classmethod
+    def of(cls, description: StoreDescription, num_samples: int) -> _PendingShard:
+        dtype = TORCH_DTYPES.get(description.dtype, torch.float32)  # int8 is made from float32
+        buffers = {
+            stream: torch.empty(
+                num_samples, description.num_views, spec.grid.num_tokens, spec.width, dtype=dtype
+            )
+            for stream, spec in description.specs.items()
+        }
+        return cls(buffers, set(), {}, np.zeros(num_samples, bool))
+
+    def add(self, place: int, tokens: Mapping[str, Tensor]) -> None:
+        for stream, buffer in self.buffers.items():
+            buffer[place].copy_(tokens[stream])
+        self.filled[place] = True
+
+    def tensors(self, description: StoreDescription) -> dict[str, Tensor]:
+        """What goes into the file: rows in order, without those that failed."""
+        tensors: dict[str, Tensor] = {}
+        for stream, buffer in self.buffers.items():
+            kept = buffer if self.filled.all() else buffer[torch.from_numpy(self.filled)]
+            rows = kept.flatten(0, 1)
+            if description.dtype == "int8":
+                tensors[stream], scale, channel_scale = quantize(rows)
+                tensors[f"{stream}_token_scale"] = scale
+                tensors[f"{stream}_channel_scale"] = channel_scale
+            else:
+                tensors[stream] = rows
+        return tensors
+
+
+def default_samples_per_shard(description: StoreDescription) -> int:
+    """Clips that make a shard of 64 MiB in half precision: large reads and writes, little to lose."""
+    numbers = sum(spec.grid.num_tokens * spec.width for spec in description.specs.values())
+    return max(1, SHARD_BYTES // (2 * numbers * description.num_views))
+
+
+def _complete(path: Path, description: StoreDescription, shards: Sequence[Shard]) -> None:
+    """Write index, geometry and failures, and last the manifest, which makes the store complete."""
+    num_ids = [len(shard.ids) for shard in shards]
+    ids = [name for shard in shards for name in shard.ids]
+    index = Index(
+        ids,
+        shard=np.repeat(np.arange(len(shards)), num_ids),
+        row=np.concatenate([np.arange(count) * description.num_views for count in num_ids]),
+    )
+    failures = {name: reason for shard in shards for name, reason in shard.failed.items()}
+    index.save(path / "index.safetensors")
+    save_geometry(path / "geometry.safetensors", description.specs)
+    lines = [json.dumps({"id": name, "reason": why}, ensure_ascii=False) for name, why in failures.items()]
+    write_text(path / "failures.jsonl", "".join(f"{line}\n" for line in lines))
+    described = description.to_json()
+    values = {
+        "format": manifest.FORMAT,
+        "format_version": manifest.FORMAT_VERSION,
+        "written_by": f"gasm-cast {__version__}",
+        "fingerprint": manifest.fingerprint(described),
+        "num_samples": len(ids),
+        "num_failures": len(failures),
+        **described,
+        "shards": [
+            {
+                "file": shard.path.relative_to(path).as_posix(),
+                "num_samples": count,
+                "num_bytes": shard.num_bytes,
+                "data_sha256": shard.data_sha256,
+                "header_sha256": shard.header_sha256,
+            }
+            for shard, count in zip(shards, num_ids, strict=True)
+        ],
+    }
+    for stale in (path / "shards").glob(".*.partial.*"):  # of processes that were killed
+        stale.unlink(missing_ok=True)
+    write_text(path / "manifest.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def save_geometry(path: Path, specs: Mapping[str, StreamSpec]) -> None:
+    """Write `semantic_positions [N, 3]` and `motion_positions [T, 3]`: (t, y, x) in [0, 1]."""
+    arrays = {f"{stream}_positions": positions(specs[stream].grid) for stream in STREAMS}
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary)
+
+
+def _as_tensor(values: Tensor | np.ndarray) -> Tensor:
+    return (
+        torch.from_numpy(np.ascontiguousarray(values))
+        if isinstance(values, np.ndarray)
+        else values.detach().cpu()
+    )
