@@ -10,7 +10,7 @@ from gasm_cast.store.manifest import (
 )
 from gasm_cast.store.reader import Features, FeatureStore
 from gasm_cast.store.sampler import BatchSampler
-from gasm_cast.store.writer import StoreWriter
+from gasm_cast.store.writer import StoreWriter, UnfitFeaturesError
 
 __all__ = [
     "BatchSampler",
@@ -20,6 +20,7 @@ __all__ = [
     "StoreWriter",
     "StoredDtype",
     "StreamDescription",
+    "UnfitFeaturesError",
     "difference",
     "fingerprint",
     "provenance",

@@ -41,6 +41,10 @@ SHARD_BYTES = 64 * 2**20
 TORCH_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
+class UnfitFeaturesError(InputError):
+    """Features of one clip that a store must not hold; names the id, the stream and the values."""
+
+
 class StoreWriter:
     """Writes the features of the asked ids into the folder `path`, or goes on where it stopped.
 
@@ -111,8 +115,9 @@ class StoreWriter:
             motion: The same for the motion stream.
 
         Raises:
-            InputError: if the shape is not the store's, or a value is not finite, or does not
-                fit the store's dtype. The clip is then still to do: hand it to :meth:`fail`.
+            UnfitFeaturesError: if the shape is not the store's, or a value is not finite, or
+                does not fit the store's dtype. The clip is then still to do: hand it to :meth:`fail`.
+            InputError: if the disk is full, which is no fault of the clip.
         """
         given = {"semantic": _as_tensor(semantic), "motion": _as_tensor(motion)}
         for stream, tokens in given.items():
@@ -220,21 +225,21 @@ class StoreWriter:
         spec, num_views = self.description.specs[stream], self.description.num_views
         shape = (num_views, spec.grid.num_tokens, spec.width)
         if tuple(tokens.shape) not in ([shape, shape[1:]] if num_views == 1 else [shape]):
-            raise InputError(
+            raise UnfitFeaturesError(
                 f"id {name!r}: {stream} features have the shape {list(tokens.shape)}, the store needs "
                 f"{list(shape)} (views, tokens, width)"
             )
         if not tokens.is_floating_point():
-            raise InputError(f"id {name!r}: {stream} features are {tokens.dtype}, not floating point")
+            raise UnfitFeaturesError(f"id {name!r}: {stream} features are {tokens.dtype}, not floating point")
         low, high = (float(end) for end in torch.aminmax(tokens))
         largest = max(abs(low), abs(high))
         if not np.isfinite(largest):
-            raise InputError(
+            raise UnfitFeaturesError(
                 f"id {name!r}: {stream} features hold NaN or infinity; extract the clip again, in float32"
             )
         dtype = TORCH_DTYPES.get(self.description.dtype, torch.float32)
         if largest > torch.finfo(dtype).max:
-            raise InputError(
+            raise UnfitFeaturesError(
                 f"id {name!r}: {stream} features reach {largest:g}, more than {self.description.dtype} "
                 f"holds ({torch.finfo(dtype).max:g}); store as bfloat16 or float32"
             )
