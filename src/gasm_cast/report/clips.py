@@ -1,0 +1,130 @@
+"""Clips on a page: videos as data URIs, what each model said of them, and explanations."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gasm_cast.report.record import RunSummary
+
+_VIDEO_TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".m4v": "video/mp4"}
+_IMAGE_TYPES = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+LARGEST_VIDEO_BYTES = 2_000_000
+"""A video file above this is shown by its poster only, so that a page stays mailable."""
+
+
+@dataclass(frozen=True)
+class ClipMedia:
+    """What can be shown of a clip."""
+
+    video: Path | None = None
+    """The video file; embedded where a browser plays its format."""
+    poster: bytes | None = None
+    """One frame, as JPEG."""
+
+
+def hard_cases(run: RunSummary, num: int) -> list[str]:
+    """Ids of the wrong answers, the most confident first; ties by id."""
+    p = run.predictions
+    wrong = [i for i in range(len(p.ids)) if p.labels[i] != p.predictions[i]]
+    wrong.sort(key=lambda i: (-float(p.probabilities[i, p.predictions[i]]), p.ids[i]))
+    return [p.ids[i] for i in wrong[:num]]
+
+
+def only_right(run: RunSummary, other: RunSummary, num: int) -> list[str]:
+    """Ids that `run` gets right and `other` wrong, those first of which `run` is surest."""
+    a, b = run.predictions, other.predictions
+    wrong_in_other = {
+        clip for clip, label, said in zip(b.ids, b.labels, b.predictions, strict=True) if label != said
+    }
+    found = [i for i in range(len(a.ids)) if a.labels[i] == a.predictions[i] and a.ids[i] in wrong_in_other]
+    found.sort(key=lambda i: (-float(a.probabilities[i, a.predictions[i]]), a.ids[i]))
+    return [a.ids[i] for i in found[:num]]
+
+
+def card(clip: str, runs: Sequence[RunSummary], media: ClipMedia) -> dict[str, Any]:
+    """One clip with the answers of the runs that scored it, the first run layer by layer."""
+    names = runs[0].class_names
+    classes: dict[str, None] = {}  # an ordered set
+    answers = []
+    truth = ""
+    for index, run in enumerate(runs):
+        p = run.predictions
+        if clip not in p.ids:
+            continue
+        row = p.ids.index(clip)
+        label, said = int(p.labels[row]), int(p.predictions[row])
+        truth = names[label]
+        layer_names = [layer["name"] for layer in run.metrics["layers"][:-1] if layer["top1"] is not None]
+        fine = p.layer_predictions[row][len(run.metrics["layers"]) - 1 - len(layer_names) :]
+        if index == 0:
+            for layer_name, answer in zip(layer_names, fine.tolist(), strict=True):
+                answers.append(_answer(f"{run.name}, {layer_name}", names[answer], answer == label, None))
+        share = f"{100 * float(p.probabilities[row, said]):.0f}"
+        answers.append(_answer(run.name, names[said], said == label, share))
+        classes |= {truth: None}
+        if index == 0:
+            classes |= {names[said]: None}
+    return {
+        "id": clip,
+        "truth": truth,
+        "answers": answers,
+        "classes": "\n".join(classes),
+        "media": _media(media, alt=f"Clip {clip}: {truth}"),
+    }
+
+
+def explanations(run: RunSummary) -> list[dict[str, Any]]:
+    """The explained clips of a run, from the folders that `gasm-cast explain` wrote."""
+    folder = run.path / "explanations"
+    found = []
+    for meta_path in sorted(folder.glob("*/meta.json")):
+        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+        pictures = [
+            {
+                "title": picture["title"],
+                "alt": picture["alt"],
+                "src": data_uri(meta_path.parent / picture["file"]),
+                "video": Path(picture["file"]).suffix in _VIDEO_TYPES,
+            }
+            for picture in meta["pictures"]
+        ]
+        truth = meta.get("label") or ""
+        found.append(
+            {
+                "id": meta["id"],
+                "truth": truth,
+                "classes": "\n".join(filter(None, dict.fromkeys([truth, meta["prediction"]]))),
+                "sentence": f"{run.name} says “{meta['prediction']}” with {100 * meta['probability']:.0f}%.",
+                "pictures": pictures,
+            }
+        )
+    return found
+
+
+def data_uri(path: Path) -> str:
+    """A file as the address of its own content."""
+    kind = {**_VIDEO_TYPES, **_IMAGE_TYPES}[path.suffix.lower()]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _answer(who: str, what: str, right: bool, share: str | None) -> dict[str, Any]:
+    return {"who": who, "what": what, "right": right, "share": share}
+
+
+def _media(media: ClipMedia, alt: str) -> Mapping[str, str | None]:
+    video, poster = None, None
+    if (
+        media.video is not None
+        and media.video.suffix.lower() in _VIDEO_TYPES
+        and media.video.is_file()
+        and media.video.stat().st_size <= LARGEST_VIDEO_BYTES
+    ):
+        video = data_uri(media.video)
+    if media.poster is not None:
+        poster = f"data:image/jpeg;base64,{base64.b64encode(media.poster).decode('ascii')}"
+    return {"video": video, "poster": poster, "alt": alt}

@@ -1,0 +1,169 @@
+"""Figures of a report and of a paper; each takes plain records and returns a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gasm_cast.report import style
+
+
+def layer_accuracy(models: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> Figure:
+    """Accuracy after each layer, one line a model, with 95% intervals.
+
+    Args:
+        models: `layers` of metrics.json by model name.
+        key: `top1` for classes or `group_top1` for verb groups.
+    """
+    with style.drawing(4.6, 2.7) as figure:
+        axes = figure.add_subplot()
+        num_layers = max(len(layers) for layers in models.values())
+        for index, (name, layers) in enumerate(models.items()):
+            measured = [(x, layer[key]) for x, layer in enumerate(layers) if layer[key] is not None]
+            xs = [x + 0.06 * (index - (len(models) - 1) / 2) for x, _ in measured]
+            values = [100 * score["value"] for _, score in measured]
+            low = [100 * score["interval"][0] for _, score in measured]
+            high = [100 * score["interval"][1] for _, score in measured]
+            look = style.series_style(index)
+            axes.vlines(xs, low, high, color=look["color"], linewidth=1.2)
+            axes.plot(xs, values, **look, label=name)
+            for x, value in zip(xs, values, strict=True):
+                if len(models) == 1:
+                    axes.annotate(
+                        f"{value:.1f}",
+                        (x, value),
+                        (8, 0),
+                        textcoords="offset points",
+                        va="center",
+                        fontsize=8,
+                    )
+        longest = max(models.values(), key=len)
+        axes.set_xticks(range(num_layers), [layer["name"] for layer in longest])
+        axes.set_xlim(-0.4, num_layers - 0.4)
+        axes.grid(axis="x", visible=False)
+        axes.set_ylabel("accuracy (%)")
+        if len(models) > 1:
+            axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def confusion(
+    matrix: Int[np.ndarray, "classes classes"],
+    names: Sequence[str],
+    order: Int[np.ndarray, " classes"],
+) -> Figure:
+    """Confusion matrix in the given order of classes, one cell a pair, rows true classes.
+
+    Rows carry the name of their class, columns its index; the square root of the share of
+    the row is shown, so that rare confusions can be seen beside a full diagonal.
+    """
+    size = len(names)
+    cell_inch = 0.2 if size <= 60 else 0.125
+    font_size = 7.5 if size <= 60 else 5.5
+    label_inch = font_size / 72 * 0.58 * (max(map(len, names)) + 5)
+    side = max(1.6, size * cell_inch)
+    with style.drawing(side + label_inch + 0.3, side + 0.6) as figure:
+        axes = figure.add_subplot()
+        ordered = matrix[np.ix_(order, order)]
+        share = ordered / np.maximum(ordered.sum(axis=1, keepdims=True), 1)
+        accent = to_rgb(style.PALETTE["accent"])
+        fade = LinearSegmentedColormap.from_list("fade", [(*accent, 0.0), (*accent, 1.0)])
+        axes.imshow(np.sqrt(share), cmap=fade, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+        ticks = range(size)
+        axes.set_yticks(ticks, [f"{names[c]}  {c}" for c in order], fontsize=font_size)
+        axes.set_xticks(ticks, [str(c) for c in order], fontsize=font_size, rotation=90)
+        axes.xaxis.set_label_position("top")
+        axes.xaxis.tick_top()
+        axes.set_xlabel("predicted class")
+        axes.set_xticks(np.arange(-0.5, size), minor=True)
+        axes.set_yticks(np.arange(-0.5, size), minor=True)
+        axes.tick_params(which="minor", length=0)
+        axes.grid(visible=False)
+        axes.grid(which="minor", linewidth=0.3)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return figure
+
+
+def reliability(bins: Mapping[str, Any], name: str) -> Figure:
+    """Reliability diagram: accuracy over confidence, with how many clips each bin holds."""
+    with style.drawing(4.0, 3.3) as figure:
+        diagram, histogram = figure.subplots(
+            2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1), "hspace": 0.05}
+        )
+        filled = [b for b, count in enumerate(bins["count"]) if count]
+        confidence = [100 * bins["confidence"][b] for b in filled]
+        accuracy = [100 * bins["accuracy"][b] for b in filled]
+        diagram.plot([0, 100], [0, 100], color=style.PALETTE["muted"], linewidth=1, linestyle=(0, (4, 3)))
+        diagram.plot(confidence, accuracy, **style.series_style(0), label=name)
+        diagram.set(ylabel="accuracy (%)", xlim=(0, 100), ylim=(0, 100))
+        edges = 100 * np.array(bins["edges"])
+        histogram.bar(
+            edges[:-1], bins["count"], width=np.diff(edges) * 0.86, align="edge", color=style.PALETTE["rule"]
+        )
+        histogram.set(xlabel="confidence (%)", ylabel="clips")
+        histogram.grid(visible=False)
+        histogram.locator_params(axis="y", nbins=2)
+    return figure
+
+
+def training_curves(models: Mapping[str, Sequence[Mapping[str, Any]]], key: str, label: str) -> Figure:
+    """One logged value over epochs, one line a model.
+
+    Args:
+        models: Epoch events by model name.
+        key: Key of the value in an event; epochs without it are left out.
+        label: Name of the axis.
+    """
+    with style.drawing(4.6, 2.7) as figure:
+        axes = figure.add_subplot()
+        for index, (name, events) in enumerate(models.items()):
+            points = [(event["epoch"], event[key]) for event in events if event.get(key) is not None]
+            color = style.series_style(index)["color"]
+            axes.plot([x for x, _ in points], [y for _, y in points], color=color, label=name)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def forest(
+    names: Sequence[str],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    label: str,
+    *,
+    reference: float | None = None,
+) -> Figure:
+    """Values with their intervals, one a row, first on top; all in points of accuracy.
+
+    Args:
+        names: Name of each row.
+        values: Its value.
+        intervals: Its interval.
+        label: Name of the axis.
+        reference: Where to draw a line, such as zero for differences.
+    """
+    with style.drawing(4.8, 0.7 + 0.26 * len(names)) as figure:
+        axes = figure.add_subplot()
+        rows = np.arange(len(names))[::-1]
+        if reference is not None:
+            axes.axvline(reference, color=style.PALETTE["muted"], linewidth=1)
+        axes.hlines(
+            rows,
+            [low for low, _ in intervals],
+            [high for _, high in intervals],
+            color=style.PALETTE["accent"],
+        )
+        axes.plot(values, rows, "o", color=style.PALETTE["accent"])
+        axes.set_yticks(rows, names)
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel(label)
+    return figure

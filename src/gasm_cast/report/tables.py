@@ -1,0 +1,184 @@
+"""Tables of results, once as data and then as Markdown, CSV or LaTeX.
+
+A cell holds the raw value and its column says how it is written, so that a CSV keeps
+every digit of what a page rounds.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Value = str | int | float | tuple[float, float] | None
+
+Kind = Literal["text", "code", "percent", "percent-interval", "points", "points-interval", "count", "number"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading of a column, and how its values are written.
+
+    `percent` takes a share in [0, 1] and writes 71.2; `points` a difference of shares and
+    writes it with its sign; the intervals are pairs of those; `count` groups thousands;
+    `number` keeps three significant digits.
+    """
+
+    title: str
+    kind: Kind = "text"
+    best: Literal["max", "min"] | None = None
+    """Whether the largest or the smallest value of the column is set in bold."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row}"
+                )
+
+    def best_rows(self, column: int) -> frozenset[int]:
+        """Rows whose value in the column is written as the best one; none if all rows are."""
+        wanted = self.columns[column].best
+        values = [row[column] for row in self.rows]
+        numbers = {index: value for index, value in enumerate(values) if isinstance(value, int | float)}
+        texts = {index: self.text(index, column) for index in numbers}
+        if wanted is None or len(set(texts.values())) < 2:
+            return frozenset()
+        best = (max if wanted == "max" else min)(numbers, key=lambda index: numbers[index])
+        return frozenset(index for index, text in texts.items() if text == texts[best])
+
+    def text(self, row: int, column: int) -> str:
+        """A cell as people read it; an en dash stands for no value."""
+        return write_value(self.rows[row][column], self.columns[column].kind)
+
+
+def write_value(value: Value, kind: Kind) -> str:
+    """A value as its kind is written; an en dash stands for no value."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, tuple):
+        signed = kind == "points-interval"
+        low, high = (f"{100 * end:+.1f}" if signed else f"{100 * end:.1f}" for end in value)
+        return f"{low} to {high}".replace("-", "−")
+    if isinstance(value, str):
+        return value
+    match kind:
+        case "percent":
+            return f"{100 * value:.1f}"
+        case "points":
+            return f"{100 * value:+.1f}".replace("-", "−")
+        case "count":
+            return f"{value:,.0f}"
+        case "number":
+            return f"{value:.3g}"
+        case _:
+            return str(value)
+
+
+def to_markdown(table: Table) -> str:
+    """The table in GitHub's Markdown, numbers aligned to the right, best values bold."""
+
+    def cell(row: int, column: int) -> str:
+        text = table.text(row, column).replace("|", "\\|")
+        if table.columns[column].kind == "code":
+            text = f"`{text}`"
+        return f"**{text}**" if row in table.best_rows(column) else text
+
+    columns = range(len(table.columns))
+    lines = [
+        _pipe(column.title for column in table.columns),
+        _pipe("---" if column.kind in ("text", "code") else "---:" for column in table.columns),
+        *(_pipe(cell(row, column) for column in columns) for row in range(len(table.rows))),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """The raw values; an interval becomes two columns, no value an empty field."""
+    heading: list[str] = []
+    for column in table.columns:
+        interval = column.kind.endswith("-interval")
+        heading += [f"{column.title} low", f"{column.title} high"] if interval else [column.title]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(heading)
+    for row in table.rows:
+        fields: list[Value] = []
+        for value, column in zip(row, table.columns, strict=True):
+            if column.kind.endswith("-interval"):
+                fields += value if isinstance(value, tuple) else (None, None)
+            else:
+                fields.append(value)
+        writer.writerow(fields)
+    return buffer.getvalue()
+
+
+def to_latex(table: Table, label: str) -> str:
+    """The table as a LaTeX float with the rules of the package booktabs, the only one it needs."""
+
+    def cell(row: int, column: int) -> str:
+        text = escape_latex(table.text(row, column))
+        if table.columns[column].kind == "code":
+            text = rf"\texttt{{{text}}}"
+        return rf"\textbf{{{text}}}" if row in table.best_rows(column) else text
+
+    columns = range(len(table.columns))
+    alignment = "".join("l" if column.kind in ("text", "code") else "r" for column in table.columns)
+    body = [" & ".join(cell(row, column) for column in columns) + r" \\" for row in range(len(table.rows))]
+    return "\n".join(
+        [
+            r"\begin{table}[t]",
+            r"\centering",
+            rf"\caption{{{escape_latex(table.caption)}}}",
+            rf"\label{{{label}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            " & ".join(escape_latex(column.title) for column in table.columns) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+    "−": "$-$",
+    "×": r"$\times$",
+}
+
+
+def escape_latex(text: str) -> str:
+    """Text in which every character stands for itself."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _pipe(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,219 @@
+"""From run summaries to what the page's template prints: text, numbers and positions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gasm_cast.report.record import RunSummary
+from gasm_cast.report.tables import Column, Table, Value, write_value
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return write_value(share, "percent")
+
+
+def models(runs: Sequence[RunSummary]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rows of the accuracy table, best first, and the ends of the axis they share."""
+    ends = [end for run in runs for end in run.metrics["top1"]["interval"]]
+    low, high = np.floor(20 * min(ends)) / 20, np.ceil(20 * max(ends)) / 20  # whole 5 points
+    rows = []
+    for run in sorted(runs, key=lambda run: -run.metrics["top1"]["value"]):
+        top1 = run.metrics["top1"]
+        rows.append(
+            {
+                "name": run.name,
+                "primary": run is runs[0],
+                "top1": percent(top1["value"]),
+                "interval": write_value(tuple(top1["interval"]), "percent-interval"),
+                "graphic": graphic(top1["value"], top1["interval"], (), low=low, high=high),
+                "top5": percent(run.metrics["top5"]["value"]),
+                "mean_class": percent(run.metrics["mean_class_accuracy"]["value"]),
+                "ece": percent(run.metrics["calibration"]["expected_error"]),
+                "recipe": run.recipe_hash,
+            }
+        )
+    return rows, {"low": f"{100 * low:.0f}", "high": f"{100 * high:.0f}"}
+
+
+def graphic(
+    value: float | None,
+    interval: Sequence[float] | None,
+    ticks: Sequence[float],
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> dict[str, Any]:
+    """Positions, in percent of the track, of a value with its interval and of other values."""
+
+    def place(share: float) -> float:
+        return round(100 * (share - low) / (high - low), 2)
+
+    text = "no clips"
+    if value is not None and interval is not None:
+        text = f"{percent(value)}%, interval {write_value((interval[0], interval[1]), 'percent-interval')}"
+    return {
+        "value": None if value is None else place(value),
+        "left": None if interval is None else place(interval[0]),
+        "width": None if interval is None else round(place(interval[1]) - place(interval[0]), 2),
+        "ticks": [place(tick) for tick in ticks],
+        "label": text,
+    }
+
+
+def classes(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
+    """Rows of the class table, lowest recall of the first run first; classes without clips last."""
+    primary, others = runs[0], runs[1:]
+    confusion = np.array(primary.metrics["confusion"])
+    names = primary.class_names
+    rows = []
+    for c, entry in enumerate(primary.metrics["classes"]):
+        recall, precision, has_clips = entry["recall"], entry["precision"], entry["support"] > 0
+        wrong = confusion[c].copy()
+        wrong[c] = 0
+        worst = int(wrong.argmax())
+        ticks = [run.metrics["classes"][c]["recall"] for run in others] if has_clips else []
+        rows.append(
+            {
+                "index": c,
+                "name": entry["name"],
+                "support": entry["support"],
+                "recall": percent(recall),
+                "recall_value": "" if recall is None else recall,
+                "precision": percent(precision),
+                "precision_value": "" if precision is None else precision,
+                "graphic": graphic(recall, entry["recall_interval"] if has_clips else None, ticks),
+                "confused": f"{names[worst]} ({wrong[worst]})" if wrong[worst] else "",
+            }
+        )
+    return sorted(rows, key=lambda row: (row["recall_value"] == "", row["recall_value"], row["index"]))
+
+
+def confused_pairs(run: RunSummary, num: int = 12) -> Table:
+    """The pairs of classes that a run confuses most, by the number of clips in both directions."""
+    confusion = np.array(run.metrics["confusion"])
+    both = np.triu(confusion + confusion.T, k=1)
+    order = np.argsort(-both, axis=None, kind="stable")[:num]
+    rows: list[tuple[Value, ...]] = []
+    for a, b in zip(*np.unravel_index(order, both.shape), strict=True):
+        if both[a, b]:
+            names = run.class_names
+            rows.append((names[a], names[b], int(confusion[a, b]), int(confusion[b, a])))
+    return Table(
+        "Pairs that are confused most",
+        (
+            Column("First class"),
+            Column("Second class"),
+            Column("First taken for second", "count"),
+            Column("Second for first", "count"),
+        ),
+        tuple(rows),
+    )
+
+
+def verb_groups(runs: Sequence[RunSummary]) -> Table:
+    """Accuracy of every run on the clips of each verb group, largest group first."""
+    columns = [Column("Verb group"), Column("Classes", "count"), Column("Clips", "count")]
+    columns += [Column(run.name, "percent", best="max") for run in runs]
+    by_name = [{group["name"]: group for group in run.metrics["groups"]} for run in runs]
+    rows: list[tuple[Value, ...]] = []
+    for group in sorted(runs[0].metrics["groups"], key=lambda group: (-group["support"], group["name"])):
+        scores = [
+            groups[group["name"]]["top1"]["value"] if group["name"] in groups else None for groups in by_name
+        ]
+        rows.append((group["name"], group["num_classes"], group["support"], *scores))
+    return Table("Top-1 accuracy by verb group", tuple(columns), tuple(rows))
+
+
+def cost(runs: Sequence[RunSummary]) -> Table | None:
+    """Parameters, FLOPs, time and memory of the runs that have them measured."""
+    kinds: tuple[tuple[str, str, float], ...] = (
+        ("parameters", "Parameters (M)", 1e-6),
+        ("flops", "Forward GFLOP a clip", 1e-9),
+        ("train_step_sec", "Training step (ms)", 1e3),
+        ("peak_memory_bytes", "Peak memory (MiB)", 1 / 2**20),
+    )
+    shown = [kind for kind in kinds if any(kind[0] in run.cost for run in runs)]
+    if not shown:
+        return None
+    columns = (
+        Column("Model"),
+        Column("Top-1", "percent", best="max"),
+        *(Column(title, "number", best="min") for _, title, _ in shown),
+    )
+    rows = tuple(
+        (
+            run.name,
+            run.metrics["top1"]["value"],
+            *(run.cost[key] * scale if key in run.cost else None for key, _, scale in shown),
+        )
+        for run in runs
+    )
+    return Table("Cost of each model, at the batch size of its run", columns, rows)
+
+
+def table(table: Table, classes_of_row: Mapping[int, str] | None = None) -> dict[str, Any]:
+    """A table as the template prints it.
+
+    Args:
+        table: The table.
+        classes_of_row: Names of the classes that a row speaks of, for the filter.
+    """
+    is_text = [column.kind in ("text", "code") for column in table.columns]
+    best = [table.best_rows(c) for c in range(len(table.columns))]
+    return {
+        "caption": table.caption,
+        "columns": [
+            {"title": column.title, "number": not text}
+            for column, text in zip(table.columns, is_text, strict=True)
+        ],
+        "rows": [
+            {
+                "classes": (classes_of_row or {}).get(r, ""),
+                "cells": [
+                    {
+                        "text": table.text(r, c),
+                        "number": not is_text[c],
+                        "code": table.columns[c].kind == "code",
+                        "best": r in best[c],
+                    }
+                    for c in range(len(table.columns))
+                ],
+            }
+            for r in range(len(table.rows))
+        ],
+    }
+
+
+def provenance(run: RunSummary) -> dict[str, Any]:
+    """Where the numbers of a run come from: recipe, command, machine, versions."""
+    environment = run.environment
+    machine = environment["machine"]
+    facts = [
+        ("Recipe", run.recipe_hash),
+        ("Split", run.split),
+        ("Features", run.metrics.get("store", "")),
+        ("Views a clip", str(run.metrics.get("num_views", ""))),
+        ("Trained", environment["time"]),
+        ("Machine", f"{machine['processor']}, {machine['cores']} cores"),
+        ("System", machine["system"]),
+        ("Python", environment["python"]),
+        ("gasm-cast", environment["gasm_cast"]),
+        ("Commit", environment.get("commit") or "not known"),
+        ("Packages", ", ".join(f"{k} {v}" for k, v in environment["packages"].items() if v)),
+        ("Command", shlex.join(environment["command"])),
+    ]
+    return {
+        "name": run.name,
+        "recipe": run.recipe_hash,
+        "facts": [(key, value) for key, value in facts if value],
+        "command": (
+            f"gasm-cast train {shlex.quote(str(run.path / 'config.toml'))}\n"
+            f"gasm-cast evaluate {shlex.quote(str(run.path))} --split {run.split}"
+        ),
+        "toml": run.recipe_toml,
+    }

@@ -1,0 +1,170 @@
+"""The page: self-contained, escaped, complete, and honest about what was scored."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gasm_cast import report
+from gasm_cast.errors import InputError
+from gasm_cast.report import ClipMedia
+
+from .conftest import NAMES, MakeRun
+
+VOID = {"meta", "link", "input", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Collects elements and checks that they nest."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.text = path.read_text(encoding="utf-8")
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(self.text)
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def values(self, attribute: str) -> list[str]:
+        return [found for _, attrs in self.elements if (found := attrs.get(attribute)) is not None]
+
+
+@pytest.fixture
+def page(make_run: MakeRun, tmp_path: Path) -> Page:
+    video = tmp_path / "clip.webm"
+    video.write_bytes(b"a video")
+    runs = [report.read_run(make_run("ours")), report.read_run(make_run("linear", kind="linear", skill=1.0))]
+    media = {clip: ClipMedia(video, b"a jpeg") for clip in report.hard_cases(runs[0], 3)}
+    report.build(runs, tmp_path / "report.html", media=media)
+    return Page(tmp_path / "report.html")
+
+
+def test_it_loads_nothing(page: Page) -> None:
+    for address in (
+        page.values("src") + page.values("href") + page.values("poster") + page.values("xlink:href")
+    ):
+        assert address.startswith(("data:", "#")), address
+    assert "url(" not in re.sub(r"url\(#\w+\)", "", page.text)  # only references inside its own figures
+    assert "@import" not in page.text
+    videos = [attributes for tag, attributes in page.elements if tag == "video"]
+    assert len({attributes["aria-label"] for attributes in videos}) == 3
+    for attributes in videos:
+        assert attributes["src"] == "data:video/webm;base64,YSB2aWRlbw=="
+        assert attributes["poster"] == "data:image/jpeg;base64,YSBqcGVn"
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page: Page) -> None:
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    references = [address[1:] for address in page.values("href") if address.startswith("#")]
+    references += page.values("aria-labelledby") + page.values("aria-controls") + page.values("for")
+    assert set(references) <= set(ids)
+
+
+def test_pictures_have_words(page: Page) -> None:
+    for tag, attributes in page.elements:
+        if tag in ("video", "svg"):
+            assert attributes.get("aria-label"), (tag, attributes)
+        if tag == "img":
+            assert attributes.get("alt"), attributes
+
+
+def test_class_names_cannot_become_markup(page: Page) -> None:
+    assert "<something>" not in page.text.split('<script type="application/json"')[0]
+    assert any(NAMES[4] in words for words in page.words)
+
+
+def test_it_says_what_was_not_scored(page: Page) -> None:
+    text = " ".join(" ".join(page.words).split())
+    assert "60 of 61 clips of the split were scored; 1 could not be decoded" in text
+    assert "no video stream" in text
+
+
+def test_every_model_and_class_is_listed_with_its_recipe(page: Page, tmp_path: Path) -> None:
+    text = " ".join(page.words)
+    for name in ("ours", "linear"):
+        run = report.read_run(tmp_path / name)
+        assert run.recipe_hash in text
+        assert f"{100 * run.metrics['top1']['value']:.1f}" in text
+    assert [tag for tag, attrs in page.elements if tag == "tr" and attrs.get("data-class") in NAMES] == [
+        "tr"
+    ] * 5
+
+
+def test_the_same_runs_make_the_same_page(make_run: MakeRun, tmp_path: Path) -> None:
+    run = report.read_run(make_run("ours"))
+    texts = []
+    for name in ("a.html", "b.html"):
+        report.build([run], tmp_path / name)
+        texts.append((tmp_path / name).read_text(encoding="utf-8"))
+    assert texts[0] == texts[1]
+
+
+def test_a_name_cannot_end_the_script(make_run: MakeRun, tmp_path: Path) -> None:
+    names = ["</script><b>", *NAMES[1:]]
+    report.build([report.read_run(make_run("ours", names=names))], tmp_path / "report.html")
+    assert Page(tmp_path / "report.html").text.count("</script>") == 2
+
+
+def test_174_classes_fit_into_a_page_that_can_be_mailed(make_run: MakeRun, tmp_path: Path) -> None:
+    names = [f"Doing the thing of number {c} with something" for c in range(174)]
+    path = make_run("large", names=names, group_of_class=np.arange(174) % 3, num_clips=2000)
+    report.build([report.read_run(path)], tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size < 2_000_000
+
+
+def test_hard_cases_are_wrong_and_ordered_by_confidence(make_run: MakeRun) -> None:
+    run = report.read_run(make_run("ours"))
+    p = run.predictions
+    found = [p.ids.index(clip) for clip in report.hard_cases(run, 8)]
+    confidence = [float(p.probabilities[i].max()) for i in found]
+    assert confidence == sorted(confidence, reverse=True)
+    assert all(p.labels[i] != p.predictions[i] for i in found)
+    wrong = p.labels != p.predictions
+    assert confidence[0] == p.probabilities[wrong].max()
+
+
+def test_only_right_lists_the_discordant_clips(make_run: MakeRun) -> None:
+    a = report.read_run(make_run("ours"))
+    b = report.read_run(make_run("linear", kind="linear", skill=1.0))
+    right_a, right_b = (run.predictions.labels == run.predictions.predictions for run in (a, b))
+    expected = {a.predictions.ids[i] for i in np.flatnonzero(right_a & ~right_b)}
+    assert set(report.only_right(a, b, 1000)) == expected
+    assert len(expected) > 5
+
+
+@pytest.mark.parametrize("option", [{"split": "test"}, {}])
+def test_a_run_that_was_not_evaluated_is_refused(
+    make_run: MakeRun, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    path = make_run("ours")
+    if not option:
+        path = tmp_path / "nothing"
+    with pytest.raises(InputError, match=r"gasm-cast (evaluate|train)"):
+        report.read_run(path, **option)
+
+
+def test_runs_of_other_classes_cannot_share_a_page(make_run: MakeRun, tmp_path: Path) -> None:
+    a = report.read_run(make_run("a"))
+    b = report.read_run(make_run("b", names=NAMES[::-1]))
+    with pytest.raises(InputError, match="different classes"):
+        report.build([a, b], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
