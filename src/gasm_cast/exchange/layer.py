@@ -1,0 +1,110 @@
+"""One B-CAST layer, inside the bottleneck: the streams read from each other, then think.
+
+*Bottleneck* here is a narrow width, as in CAST (arXiv 2311.18825), not a few shared
+tokens, as in MBT.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gasm_cast.config import ExchangeConfig
+from gasm_cast.exchange.cross_attention import CrossAttention
+
+
+class ExchangeWeights(NamedTuple):
+    """Cross-attention weights of one layer; None for a direction that is switched off."""
+
+    semantic_from_motion: Float[Tensor, "batch heads patches segments"] | None
+    motion_from_semantic: Float[Tensor, "batch heads segments patches"] | None
+
+
+class FeedForward(nn.Sequential):
+    """LayerNorm, linear to `ratio` times the width, GELU, linear back, dropout.
+
+    Args:
+        width: Channels.
+        ratio: Hidden width over `width`.
+        dropout: Dropout on the output.
+    """
+
+    def __init__(self, width: int, ratio: float, dropout: float) -> None:
+        hidden = max(1, round(ratio * width))
+        super().__init__(
+            nn.LayerNorm(width),
+            nn.Linear(width, hidden),
+            nn.GELU(),
+            nn.Linear(hidden, width),
+            nn.Dropout(dropout),
+        )
+
+
+class ExchangeLayer(nn.Module):
+    """Both streams read from each other at once, then each passes a residual feed-forward.
+
+    s' = s + A(LN(s), LN(m)), m' = m + A'(LN(m), LN(s)), from the same inputs;
+    s'' = s' + FF(s'), m'' = m' + FF'(m'); s `[B, N, width]`, m `[B, T, width]`.
+
+    Args:
+        config: Width, heads, direction, feed-forward and dropout.
+
+    Source: SPEC of the method, phase 4, steps 2 and 3; CAST (arXiv 2311.18825), section 3.2.
+    """
+
+    def __init__(self, config: ExchangeConfig) -> None:
+        super().__init__()
+        width = config.width
+
+        def cross_attention() -> CrossAttention:
+            return CrossAttention(
+                width, width, width=width, num_heads=config.num_heads, dropout=config.attention_dropout
+            )
+
+        self.semantic_norm = nn.LayerNorm(width)
+        self.motion_norm = nn.LayerNorm(width)
+        reads_motion = config.direction in ("both", "semantic-from-motion")
+        reads_semantic = config.direction in ("both", "motion-from-semantic")
+        self.semantic_from_motion = cross_attention() if reads_motion else None
+        self.motion_from_semantic = cross_attention() if reads_semantic else None
+        self.dropout = nn.Dropout(config.dropout)
+
+        def feed_forward() -> FeedForward:
+            return FeedForward(width, config.feed_forward_ratio, config.dropout)
+
+        self.semantic_feed_forward = feed_forward() if config.feed_forward == "both" else None
+        self.motion_feed_forward = feed_forward() if config.feed_forward in ("both", "motion") else None
+
+    def forward(
+        self, semantic: Float[Tensor, "batch patches width"], motion: Float[Tensor, "batch segments width"]
+    ) -> tuple[Float[Tensor, "batch patches width"], Float[Tensor, "batch segments width"]]:
+        """Both streams after the exchange."""
+        s, m = self.semantic_norm(semantic), self.motion_norm(motion)
+        if self.semantic_from_motion is not None:
+            semantic = semantic + self.dropout(self.semantic_from_motion(s, m))
+        if self.motion_from_semantic is not None:
+            motion = motion + self.dropout(self.motion_from_semantic(m, s))
+        return self._feed_forward(semantic, motion)
+
+    def attend(
+        self, semantic: Float[Tensor, "batch patches width"], motion: Float[Tensor, "batch segments width"]
+    ) -> tuple[Float[Tensor, "batch patches width"], Float[Tensor, "batch segments width"], ExchangeWeights]:
+        """The same, with the attention weights before dropout."""
+        s, m = self.semantic_norm(semantic), self.motion_norm(motion)
+        semantic_weights = motion_weights = None
+        if self.semantic_from_motion is not None:
+            read, semantic_weights = self.semantic_from_motion.attend(s, m)
+            semantic = semantic + self.dropout(read)
+        if self.motion_from_semantic is not None:
+            read, motion_weights = self.motion_from_semantic.attend(m, s)
+            motion = motion + self.dropout(read)
+        return *self._feed_forward(semantic, motion), ExchangeWeights(semantic_weights, motion_weights)
+
+    def _feed_forward(self, semantic: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+        if self.semantic_feed_forward is not None:
+            semantic = semantic + self.semantic_feed_forward(semantic)
+        if self.motion_feed_forward is not None:
+            motion = motion + self.motion_feed_forward(motion)
+        return semantic, motion

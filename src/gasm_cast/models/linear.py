@@ -1,0 +1,26 @@
+"""`linear`: mean of each stream, concatenated, normalised, one linear layer.
+
+Source: SPEC of the method, section 8. It is GASM-CAST's head without anything before it,
+and so what the rest has to beat on the same features.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from gasm_cast.config import ModelConfig
+from gasm_cast.models.contract import FusionModel, Prediction, Task
+from gasm_cast.models.head import PooledClassifier
+
+
+class Linear(FusionModel):
+    """Linear probe on the pooled features of both streams."""
+
+    def __init__(self, config: ModelConfig, task: Task) -> None:
+        super().__init__(config, task)
+        widths = (task.semantic.width, task.motion.width)
+        self.head = PooledClassifier(widths, task.num_classes, config.head)
+
+    def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
+        """Score the classes from prepared tokens."""
+        return Prediction(self.head(semantic, motion))
