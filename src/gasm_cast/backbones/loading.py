@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Final, get_args
 
 from gasm_cast.backbones.contract import Backbone, SemanticFrames, Stream
+from gasm_cast.backbones.names import IMAGE_HUB_IDS, VIDEO_HUB_IDS, I3DName
 from gasm_cast.errors import InputError
+
+KNOWN: Final[dict[Stream, tuple[str, ...]]] = {
+    "semantic": ("classic", *IMAGE_HUB_IDS, *VIDEO_HUB_IDS),
+    "motion": ("classic", *get_args(I3DName), *VIDEO_HUB_IDS),
+}
+"""Names of each stream's backbones."""
 
 
 def load_backbone(
@@ -34,6 +43,8 @@ def load_backbone(
         InputError: if the name is unknown or not of this stream, or the weights cannot be read.
     """
     match name, stream:
+        case "classic", _ if weights is not None:
+            raise InputError(f"classic has no weights, got {weights}")
         case "classic", "semantic":
             from gasm_cast.backbones.classic_semantic import ClassicSemantic
 
@@ -42,5 +53,33 @@ def load_backbone(
             from gasm_cast.backbones.classic_motion import ClassicMotion
 
             return ClassicMotion()
+        case "i3d-r50" | "i3d-r50-res5" | "i3d-inception" | "i3d-inception-mixed5c", "motion":
+            from gasm_cast.backbones.i3d import load_i3d
+            from gasm_cast.backbones.placement import Placement
+
+            return load_i3d(name, weights=weights, placement=Placement.choose(device, precision))
+        case _ if name in IMAGE_HUB_IDS and stream == "semantic":
+            from gasm_cast.backbones.dino_loading import load_image_backbone
+            from gasm_cast.backbones.placement import Placement
+
+            return load_image_backbone(
+                name,
+                weights=weights,
+                semantic_frames=semantic_frames,
+                placement=Placement.choose(device, precision),
+            )
+        case _ if name in VIDEO_HUB_IDS:
+            from gasm_cast.backbones.placement import Placement
+            from gasm_cast.backbones.video_transformer import load_video_backbone
+
+            return load_video_backbone(
+                name,
+                stream=stream,
+                weights=weights,
+                semantic_frames=semantic_frames,
+                placement=Placement.choose(device, precision),
+            )
         case _:
-            raise InputError(f"unknown {stream} backbone {name!r}; known: classic")
+            close = get_close_matches(name, KNOWN[stream], n=1)
+            hint = f"did you mean {close[0]}? known" if close else "known"
+            raise InputError(f"no {stream} backbone {name!r}; {hint}: {', '.join(KNOWN[stream])}")
