@@ -15,11 +15,12 @@ from jaxtyping import Float, Int, UInt8
 from gasm_cast.video.decoding import OpenVideo, VideoError, open_video
 from gasm_cast.video.pixels import PixelReader
 from gasm_cast.video.sampling import Crop, Sampling
-
-_READ_AHEAD_BYTES = 32 * 2**20
-_MAX_PASSES = 3
+from gasm_cast.video.survey import Clock, Survey, survey
 
 WHOLE = (0.0, math.inf)
+"""Span of a whole video."""
+
+_MAX_PASSES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,23 @@ class Clip:
     """Shown frames of the video (of the span)."""
     num_damaged: int
     """Packets that could not be decoded and frames marked corrupt; 0 for a sound file."""
+    missing_sec: float
+    """How much earlier the frames end than the file states, as in a download cut off; 0 if it is whole."""
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """What is wrong with the file although it gave a clip, in words."""
+        return describe_flaws(self.num_damaged, self.missing_sec)
+
+
+def describe_flaws(num_damaged: int, missing_sec: float) -> tuple[str, ...]:
+    """Damage in words; empty for a sound file."""
+    flaws = []
+    if num_damaged:
+        flaws.append(f"damaged: {num_damaged} packets or frames could not be decoded properly")
+    if missing_sec:
+        flaws.append(f"truncated: frames end {missing_sec:.1f} s early")
+    return tuple(flaws)
 
 
 def sample_clip(path: Path, sampling: Sampling, span_sec: tuple[float, float] = WHOLE) -> Clip:
@@ -70,133 +88,91 @@ def sample_views(
     Raises:
         VideoError: if the file is missing or gives no frame.
     """
-    with open_video(path) as video:
-        survey = _survey(video, span_sec)
-        expected = survey.num_expected
-        found = None
-        if survey.packets is not None:
-            found = _decode(
-                video, survey, survey.packets, samplings=samplings, num_expected=expected, span_sec=span_sec
-            )
+    known: Survey | None = None
     for _ in range(_MAX_PASSES):
-        if found is not None:
-            if not found.num_total:
-                start, end = span_sec
-                where = "" if span_sec == WHOLE else f" in {start:g} to {end:g} s"
-                raise VideoError(path, f"no frame could be decoded{where}")
-            if found.num_total == expected:
-                return [found.clip(sampling) for sampling in samplings]
-            expected = found.num_total
         with open_video(path) as video:
-            found = _decode(
-                video, survey, video.packets(), samplings=samplings, num_expected=expected, span_sec=span_sec
-            )
+            packets: Iterable[Packet[VideoStream]] = video.packets()
+            if known is None:
+                known = survey(video, span_sec)
+                expected = known.num_expected
+                if known.packets is None:  # too large to keep: read it again
+                    continue
+                packets = known.packets
+            decoded = _decode(video, packets, known.clock, wanted=_wanted(samplings, expected), span=span_sec)
+            if not decoded.num_total:
+                raise video.nothing_decoded() if span_sec == WHOLE else _outside(path, span_sec)
+        if decoded.num_total == expected:
+            return [decoded.clip(sampling) for sampling in samplings]
+        expected = decoded.num_total
     raise VideoError(path, "changes while it is read")
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """What the packets tell before any is decoded."""
-
-    num_expected: int
-    """Frames in the span, if each packet shows one."""
-    clock: _Clock
-    packets: list[Packet[VideoStream]] | None
-    """The packets themselves, if they fit `_READ_AHEAD_BYTES`."""
+_Wanted = dict[int, dict[int, set[Crop]]]
+"""Crops by place and size."""
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """When a frame is shown, in seconds from the first frame on."""
-
-    first_stamp: int
-    time_base_sec: float
-    frame_sec: float
-    """Mean duration of a frame: places frames evenly where time stamps are missing."""
-    stamped: bool
-    """Whether every packet has a time stamp."""
-
-    def time_sec(self, stamp: int | None, position: int) -> float:
-        if stamp is None or not self.stamped:
-            return position * self.frame_sec
-        return (stamp - self.first_stamp) * self.time_base_sec
-
-
-def _survey(video: OpenVideo, span_sec: tuple[float, float]) -> _Survey:
-    packets: list[Packet[VideoStream]] | None = []
-    num_bytes = 0
-    stamps: list[int | None] = []
-    for packet in video.packets():
-        num_bytes += packet.size
-        if num_bytes > _READ_AHEAD_BYTES:
-            packets = None
-        if packets is not None:
-            packets.append(packet)
-        if not packet.is_discard:
-            stamps.append(packet.pts)
-    rate = video.stream.average_rate or video.stream.guessed_rate
-    clock = _Clock(
-        first_stamp=min((stamp for stamp in stamps if stamp is not None), default=0),
-        time_base_sec=float(video.stream.time_base or 0),
-        frame_sec=float(1 / rate) if rate else 0.0,
-        stamped=None not in stamps,
-    )
-    start, end = span_sec
-    times = (clock.time_sec(stamp, position) for position, stamp in enumerate(stamps))
-    return _Survey(sum(start <= time < end for time in times), clock, packets)
+def _wanted(samplings: Sequence[Sampling], num_total: int) -> _Wanted:
+    wanted: _Wanted = {}
+    for sampling in samplings if num_total else ():
+        for index in sampling.indices(num_total).tolist():
+            wanted.setdefault(index, {}).setdefault(sampling.size_px, set()).add(sampling.crop)
+    return wanted
 
 
 @dataclass(frozen=True)
 class _Decoded:
     """What one pass over a file kept."""
 
-    images: dict[tuple[int, int, Crop], np.ndarray]
-    """Squares by place, size and crop."""
+    squares: dict[tuple[int, int, Crop], np.ndarray]
+    """By place, size and crop."""
     times_sec: dict[int, float]
     num_total: int
     num_damaged: int
+    missing_sec: float
 
     def clip(self, sampling: Sampling) -> Clip:
         indices = sampling.indices(self.num_total)
+        places = indices.tolist()
         return Clip(
-            frames=np.stack(
-                [self.images[index, sampling.size_px, sampling.crop] for index in indices.tolist()]
-            ),
+            frames=np.stack([self.squares[place, sampling.size_px, sampling.crop] for place in places]),
             indices=indices,
-            times_sec=np.array([self.times_sec[index] for index in indices.tolist()]),
+            times_sec=np.array([self.times_sec[place] for place in places]),
             num_total=self.num_total,
             num_damaged=self.num_damaged,
+            missing_sec=self.missing_sec,
         )
 
 
 def _decode(
     video: OpenVideo,
-    survey: _Survey,
     packets: Iterable[Packet[VideoStream]],
+    clock: Clock,
     *,
-    samplings: Sequence[Sampling],
-    num_expected: int,
-    span_sec: tuple[float, float],
+    wanted: _Wanted,
+    span: tuple[float, float],
 ) -> _Decoded:
-    """Decode all of the span, keeping what `samplings` take of `num_expected` frames."""
-    readers = {sampling.size_px: PixelReader(sampling.size_px) for sampling in samplings}
-    wanted: dict[int, dict[int, set[Crop]]] = {}
-    for sampling in samplings:
-        for index in sampling.indices(max(num_expected, 1)).tolist():
-            wanted.setdefault(index, {}).setdefault(sampling.size_px, set()).add(sampling.crop)
-    images: dict[tuple[int, int, Crop], np.ndarray] = {}
+    """Decode all of the span, since only that tells its length, but convert only what is wanted."""
+    readers: dict[int, PixelReader] = {}
+    squares: dict[tuple[int, int, Crop], np.ndarray] = {}
     times_sec: dict[int, float] = {}
     num_total = 0
-    start, end = span_sec
+    time = 0.0
     for position, frame in enumerate(video.frames(packets)):
-        time = survey.clock.time_sec(frame.pts, position)
-        if time >= end:
+        time = max(time, clock.time_sec(frame.pts, position))  # stamps of some AVI files go back
+        if time >= span[1]:
             break
-        if time < start:
+        if time < span[0]:
             continue
         for size_px, crops in wanted.get(num_total, {}).items():
-            for crop, image in readers[size_px].read(frame, crops).items():
-                images[num_total, size_px, crop] = image
+            if size_px not in readers:
+                readers[size_px] = PixelReader(size_px)
+            for crop, square in readers[size_px].read(frame, crops).items():
+                squares[num_total, size_px, crop] = square
             times_sec[num_total] = time
         num_total += 1
-    return _Decoded(images, times_sec, num_total, video.damage.total)
+    missing_sec = video.missing_sec if span[1] == math.inf else 0.0
+    return _Decoded(squares, times_sec, num_total, video.num_damaged, missing_sec)
+
+
+def _outside(path: Path, span_sec: tuple[float, float]) -> VideoError:
+    return VideoError(path, f"no frame from {span_sec[0]:g} to {span_sec[1]:g} s")

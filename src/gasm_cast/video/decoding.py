@@ -13,9 +13,10 @@ to the process that opened it: open files inside the worker that reads them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -47,28 +48,18 @@ class VideoError(InputError):
 
 
 @dataclass
-class Damage:
-    """Tally of what a decoder could not use."""
-
-    num_packets: int = 0
-    """Packets refused, and breaks in the file itself."""
-    num_frames: int = 0
-    """Shown frames that the decoder itself marked as corrupt."""
-
-    @property
-    def total(self) -> int:
-        """All defects met."""
-        return self.num_packets + self.num_frames
-
-
-@dataclass
 class OpenVideo:
-    """An open file, its video stream, and the tally of damage."""
+    """An open file and its video stream; tells after decoding what was wrong with them."""
 
     path: Path
     container: av.container.InputContainer
     stream: VideoStream
-    damage: Damage = field(default_factory=Damage)
+    num_refused: int = 0
+    """Packets that the decoder refused, and breaks in the file."""
+    num_corrupt: int = 0
+    """Shown frames that the decoder marked as corrupt."""
+    _last_error: av.error.FFmpegError | None = None
+    _end_sec: float | None = None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the stream."""
@@ -76,20 +67,63 @@ class OpenVideo:
             for packet in self.container.demux(self.stream):
                 if packet.size:  # the last is empty
                     yield packet
-        except av.error.FFmpegError:  # the file breaks off; what came before is good
-            self.damage.num_packets += 1
+        except av.error.FFmpegError as error:  # the file breaks off; what came before is good
+            self._refuse(error)
 
     def frames(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[VideoFrame]:
         """Frames that `packets` show, in order."""
+        second = self.stream.time_base or 0
         for packet in itertools.chain(packets, [None]):  # None drains the decoder
             try:
                 shown = self.stream.codec_context.decode(packet)
-            except av.error.FFmpegError:
-                self.damage.num_packets += 1
+            except av.error.FFmpegError as error:
+                self._refuse(error)
                 continue
             for frame in shown:
-                self.damage.num_frames += frame.is_corrupt
+                self.num_corrupt += frame.is_corrupt
+                if frame.pts is not None:
+                    self._end_sec = max(self._end_sec or 0.0, float((frame.pts + frame.duration) * second))
                 yield frame
+
+    @property
+    def num_damaged(self) -> int:
+        """Defects met while decoding."""
+        return self.num_refused + self.num_corrupt
+
+    @property
+    def missing_sec(self) -> float:
+        """How much earlier the frames decoded end than the file states; 0 if it states nothing.
+
+        Known after all frames are decoded. Less than a quarter of a second or three
+        frames is no defect: last frames have a vague duration.
+        """
+        stated = self._stated_end_sec()
+        if stated is None or self._end_sec is None:
+            return 0.0
+        missing = stated - self._end_sec
+        rate = self.stream.average_rate
+        return missing if missing > max(0.25, float(3 / rate) if rate else 0.0) else 0.0
+
+    def nothing_decoded(self) -> VideoError:
+        """The error of a video that shows no frame."""
+        if self._last_error is None:
+            return VideoError(self.path, "no frame could be decoded")
+        codec = self.stream.codec_context.name
+        if self._last_error.errno == errno.ENOSYS:  # a decoder that needs hardware which is not there
+            return VideoError(self.path, f"codec {codec} not supported by this build of FFmpeg")
+        return VideoError(self.path, f"no frame could be decoded ({codec}: {self._last_error.strerror})")
+
+    def _refuse(self, error: av.error.FFmpegError) -> None:
+        self.num_refused += 1
+        self._last_error = error
+
+    def _stated_end_sec(self) -> float | None:
+        stream = self.stream
+        if stream.duration is not None and stream.time_base is not None:
+            return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        if self.container.duration is not None and not self.container.streams.audio:
+            return self.container.duration / av.time_base
+        return None  # the file's duration may be that of its sound
 
 
 @contextlib.contextmanager
@@ -108,8 +142,10 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
         raise VideoError(path, "empty file")
     try:
         container = av.open(f"file:{path}")  # else "12:30.mp4" would be read as a protocol
+    except av.error.InvalidDataError:
+        raise VideoError(path, _unreadable(path)) from None
     except av.error.FFmpegError as error:
-        raise VideoError(path, f"not a video: {error.strerror or error}") from None
+        raise VideoError(path, f"cannot be read: {error.strerror}") from None
     with container:
         stream = _video_stream(path, container)
         stream.thread_count = 1
@@ -124,9 +160,17 @@ def count_frames(path: Path) -> int:
     """
     with open_video(path) as video:
         num_frames = sum(1 for _ in video.frames(video.packets()))
-    if not num_frames:
-        raise VideoError(path, "no frame could be decoded")
+        if not num_frames:
+            raise video.nothing_decoded()
     return num_frames
+
+
+def _unreadable(path: Path) -> str:
+    with open(path, "rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp":  # an MP4 or MOV file, whose index comes last unless it was moved
+        return "truncated: the index of the file is missing"
+    return "not a video"
 
 
 def _video_stream(path: Path, container: av.container.InputContainer) -> VideoStream:
@@ -135,5 +179,5 @@ def _video_stream(path: Path, container: av.container.InputContainer) -> VideoSt
         raise VideoError(path, "no video stream")
     stream = moving[0]
     if stream.codec_context is None:
-        raise VideoError(path, f"codec {stream.codec_tag or 'unknown'} not supported by this build")
+        raise VideoError(path, "codec not supported by this build of FFmpeg")
     return stream
