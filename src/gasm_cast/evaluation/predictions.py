@@ -34,12 +34,12 @@ class Predictions:
     @property
     def predictions(self) -> Int[np.ndarray, " clips"]:
         """The most probable class of each clip; the lower index on a tie."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def correct(self) -> Bool[np.ndarray, " clips"]:
         """Whether that is the label."""
-        return self.predictions == self.labels
+        return np.asarray(self.predictions == self.labels)
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:

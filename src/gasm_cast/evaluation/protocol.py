@@ -1,0 +1,219 @@
+"""The protocol: which clips are asked for, which are scored, and what is written about it.
+
+Every clip of the split is accounted for once: scored, failed (the store records why it
+could not be decoded) or missing (the store has never seen it). None is replaced, padded
+or counted twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gasm_cast.annotations import ClipTable, coarse_groups
+from gasm_cast.errors import InputError
+from gasm_cast.evaluation import calibration
+from gasm_cast.evaluation.predictions import Predictions, write_csv, write_predictions
+from gasm_cast.evaluation.scoring import Precision, score
+from gasm_cast.evaluation.summary import Classes, summarize
+from gasm_cast.files import write_text
+from gasm_cast.models.checkpoints import LoadedModel
+from gasm_cast.runs import Run
+from gasm_cast.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """A clip that was asked for and has no score."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AskedClips:
+    """The labelled clips of a split, sorted by whether the store can answer for them."""
+
+    ids: tuple[str, ...]
+    labels: Int[np.ndarray, " clips"]
+    failed: tuple[Unscored, ...]
+    missing: tuple[Unscored, ...]
+
+    @property
+    def num_asked(self) -> int:
+        """All clips of the split."""
+        return len(self.ids) + len(self.failed) + len(self.missing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How clips are scored; none of it changes a score beyond rounding, but the views."""
+
+    num_views: int | None = None
+    """Views averaged; all that the store holds by default."""
+    batch_size: int = 64
+    device: str = "cpu"
+    precision: Precision = "fp32"
+
+    def __post_init__(self) -> None:
+        if self.num_views is not None and self.num_views < 1:
+            raise InputError(f"at least one view of a clip must be scored, got {self.num_views}")
+        if self.batch_size < 1:
+            raise InputError(f"a batch needs at least one clip, got {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one split."""
+
+    record: Mapping[str, Any]
+    """What metrics.json holds."""
+    predictions: Predictions
+
+    @property
+    def complete(self) -> bool:
+        """Whether every clip of the split was scored."""
+        return not self.record["failed"] and not self.record["missing"]
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        """The few numbers that a comparison starts from, without nesting."""
+        record = self.record
+        return {
+            "split": record["split"],
+            "top1": record["top1"]["value"],
+            "interval": record["top1"]["interval"],
+            "top5": record["top5"]["value"],
+            "mean_class_accuracy": record["mean_class_accuracy"]["value"],
+            "expected_calibration_error": record["calibration"]["expected_error"],
+            "num_asked": record["num_asked"],
+            "num_scored": record["num_scored"],
+            "num_failed": len(record["failed"]),
+            "num_missing": len(record["missing"]),
+        }
+
+
+def evaluate(
+    loaded: LoadedModel,
+    store: FeatureStore,
+    table: ClipTable,
+    *,
+    settings: Settings | None = None,
+    held_out: tuple[Sequence[str], Int[np.ndarray, " clips"]] | None = None,
+) -> Evaluation:
+    """Score a split and compute its metrics.
+
+    Args:
+        loaded: A trained model.
+        store: Features made as those of its training.
+        table: The split.
+        settings: How to score.
+        held_out: Ids and labels of training clips that the model has not learnt from, to
+            fit the temperature on; without them none is fitted.
+
+    Raises:
+        InputError: if the split has no labels, its classes or the store's features are not
+            the model's, or the store has none of its clips.
+    """
+    settings = settings or Settings()
+    loaded.require_classes(table.class_names)
+    loaded.require_store(store)
+    clips = ask(table, store)
+    num_views = settings.num_views or store.num_views
+    ask_model = partial(
+        score,
+        loaded.model.to(settings.device),
+        store,
+        num_views=num_views,
+        batch_size=settings.batch_size,
+        device=settings.device,
+        precision=settings.precision,
+    )
+    temperature = None
+    if held_out is not None:
+        ids, labels = held_out
+        temperature = calibration.fit_temperature(ask_model(ids).probabilities, labels)
+    scores = ask_model(clips.ids)
+    group_of_class, group_names = coarse_groups(table.class_names)
+    metrics = summarize(
+        scores.probabilities,
+        scores.layer_probabilities,
+        clips.labels,
+        Classes(table.class_names, group_of_class, group_names),
+        num_coarse_layers=loaded.model.coarse_layers,
+        temperature=temperature,
+    )
+    record = {
+        "split": table.split,
+        "model": loaded.recipe.model.kind,
+        "epoch": loaded.epoch,
+        "store": store.fingerprint,
+        "num_views": num_views,
+        "precision": settings.precision,
+        "num_asked": clips.num_asked,
+        "failed": [vars(clip) for clip in clips.failed],
+        "missing": [vars(clip) for clip in clips.missing],
+        **metrics,
+    }
+    predictions = Predictions(
+        ids=scores.ids,
+        labels=clips.labels,
+        probabilities=scores.probabilities,
+        layer_predictions=_best(scores.layer_probabilities, len(scores.ids)),
+        class_names=table.class_names,
+    )
+    return Evaluation(record, predictions)
+
+
+def ask(table: ClipTable, store: FeatureStore) -> AskedClips:
+    """Sort the clips of a labelled split by what the store can say of them.
+
+    Raises:
+        InputError: if the split has no labels, or the store has none of its clips.
+    """
+    table.require_labels()
+    in_store = np.isin(np.array(table.ids, dtype=np.dtypes.StringDType()), store.ids)
+    unscored = [clip for clip, there in zip(table.ids, in_store, strict=True) if not there]
+    if not in_store.any():
+        raise InputError(
+            f"{store.path} has none of the {len(table.ids)} clips of split {table.split!r} "
+            f"(first {table.ids[0]}); extract them, or name the store that holds them with --store"
+        )
+    return AskedClips(
+        ids=tuple(clip for clip, there in zip(table.ids, in_store, strict=True) if there),
+        labels=table.labels[in_store],
+        failed=tuple(Unscored(clip, store.failures[clip]) for clip in unscored if clip in store.failures),
+        missing=tuple(
+            Unscored(clip, "not in the feature store") for clip in unscored if clip not in store.failures
+        ),
+    )
+
+
+def write(evaluation: Evaluation, run: Run, *, as_csv: bool = False) -> Path:
+    """Write metrics.json and predictions.parquet into the run; returns their folder.
+
+    Raises:
+        InputError: if they cannot be written.
+    """
+    folder = run.evaluation(evaluation.record["split"])
+    write_predictions(evaluation.predictions, folder / "predictions.parquet")
+    if as_csv:
+        write_csv(evaluation.predictions, folder / "predictions.csv")
+    text = json.dumps({"recipe": run.hash, **evaluation.record}, ensure_ascii=False, allow_nan=False)
+    write_text(folder / "metrics.json", text + "\n")
+    return folder
+
+
+def _best(
+    layer_probabilities: Sequence[Float[np.ndarray, "clips _"]], num_clips: int
+) -> Int[np.ndarray, "clips layers"]:
+    """The answer of each earlier layer; no columns for a model without such layers."""
+    columns = [layer.argmax(axis=1) for layer in layer_probabilities]
+    return np.array(columns, dtype=np.int64).reshape(len(columns), num_clips).T

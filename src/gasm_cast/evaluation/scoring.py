@@ -1,0 +1,158 @@
+"""Scores of clips: the one place where a model is asked for probabilities.
+
+`evaluate`, `predict`, the validation inside training, and ablations all come here, so
+that a clip has one answer, whoever asks and whatever else lies in its batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import distributed
+
+from gasm_cast.errors import InputError
+from gasm_cast.models import FusionModel
+from gasm_cast.store import Batch, FeatureStore
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""Arithmetic of a forward pass."""
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Probabilities of clips, softmax averaged over views."""
+
+    ids: tuple[str, ...]
+    probabilities: Float[np.ndarray, "clips classes"]
+    layer_probabilities: tuple[Float[np.ndarray, "clips _"], ...]
+    """The same from each earlier layer's own head, first layer first: classes or verb groups."""
+
+
+def score(
+    model: FusionModel,
+    store: FeatureStore,
+    ids: Sequence[str] | np.ndarray,
+    *,
+    num_views: int = 1,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+) -> Scores:
+    """Score each clip once, in the order given.
+
+    The model runs in evaluation mode and without gradients. Under `torch.distributed`
+    every process calls this with the same ids, scores its own share of them, none twice
+    and none padded, and receives all results.
+
+    Args:
+        model: The model, on `device`.
+        store: Features of the clips.
+        ids: Clips to score; all must lie in the store.
+        num_views: Views of each clip whose probabilities are averaged.
+        batch_size: Clips a forward pass.
+        device: Where the model is.
+        precision: Arithmetic of the forward pass.
+
+    Raises:
+        InputError: if a probability is not finite; names the clips.
+        ValueError: if there are no clips.
+    """
+    if not len(ids):
+        raise ValueError("there are no clips to score")
+    rank, world = _process()
+    rows = store.rows(ids)[rank::world]
+    share: list[Float[np.ndarray, "clips _"]] = []
+    if len(rows):
+        share = _score_rows(
+            model,
+            store,
+            rows,
+            num_views=num_views,
+            batch_size=batch_size,
+            device=torch.device(device),
+            precision=precision,
+        )
+    shares = [share]
+    if world > 1:
+        shares = [[] for _ in range(world)]
+        distributed.all_gather_object(shares, share)
+    order = np.argsort(np.concatenate([np.arange(r, len(ids), world) for r in range(world)]))
+    # A process without clips, where there are fewer clips than processes, has no arrays at all.
+    outputs = [np.concatenate(parts)[order] for parts in zip(*filter(None, shares), strict=True)]
+    _require_finite(ids, outputs[0], precision)
+    return Scores(tuple(map(str, ids)), outputs[0], tuple(outputs[1:]))
+
+
+@torch.no_grad()
+def _score_rows(
+    model: FusionModel,
+    store: FeatureStore,
+    rows: Int[np.ndarray, " clips"],
+    *,
+    num_views: int,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
+) -> list[Float[np.ndarray, "clips _"]]:
+    """Probabilities of the classifier, then those of each layer's head, averaged over views."""
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    features = store.batches(
+        [batch for batch in batches for _ in range(num_views)],
+        views=[np.full(len(batch), view) for batch in batches for view in range(num_views)],
+        device=device,
+    )
+    sums: list[list[Float[np.ndarray, "batch _"]]] = []
+    with _evaluation_mode(model):
+        for number, batch in enumerate(features):
+            probabilities = _probabilities(model, batch, device, precision)
+            if number % num_views == 0:
+                sums.append(probabilities)
+            else:
+                sums[-1] = [total + view for total, view in zip(sums[-1], probabilities, strict=True)]
+    return [(np.concatenate(parts) / num_views).astype(np.float32) for parts in zip(*sums, strict=True)]
+
+
+def _probabilities(
+    model: FusionModel, batch: Batch, device: torch.device, precision: Precision
+) -> list[Float[np.ndarray, "batch _"]]:
+    dtype = _AUTOCAST.get(precision)
+    with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        prediction = model(batch.features.semantic, batch.features.motion)
+    outputs = (prediction.logits, *prediction.layer_logits)
+    return [logits.double().softmax(dim=-1).cpu().numpy() for logits in outputs]
+
+
+@contextlib.contextmanager
+def _evaluation_mode(model: FusionModel) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _process() -> tuple[int, int]:
+    """Rank and number of processes."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def _require_finite(
+    ids: Sequence[str] | np.ndarray, probabilities: Float[np.ndarray, "clips _"], precision: str
+) -> None:
+    broken = [clip for clip, row in zip(ids, probabilities, strict=True) if not np.isfinite(row).all()]
+    if broken:
+        raise InputError(
+            f"{len(broken)} of {len(ids)} clips have no finite probabilities in {precision}, first "
+            f"{broken[0]}; try fp32, and `gasm-cast store verify` for the features"
+        )
