@@ -36,6 +36,11 @@ _THREAD_COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _START_LOCK = threading.Lock()
 
 
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 @dataclass(frozen=True)
 class Failed:
     """A task without a result, and why."""
@@ -58,8 +63,8 @@ class WorkerPool(Generic[Task, Result]):
     """An ordered, bounded `map` over processes that may hang or die.
 
     Args:
-        function: What to do with a task, in the process. An exception fails the task and
-            costs the process. It must be importable, or a partial of what is.
+        function: What to do with a task, in the process; must pickle. An exception fails
+            the task and costs the process.
         num_workers: Processes.
         time_limit_sec: Time that one task may take.
         num_ahead: Tasks begun but not yet taken by the caller: the bound of the memory.
@@ -67,7 +72,7 @@ class WorkerPool(Generic[Task, Result]):
 
     def __init__(
         self,
-        function: Callable[[Task], Result],
+        function: Callable[[Task], Result | Failed],
         *,
         num_workers: int,
         time_limit_sec: float,
@@ -191,7 +196,7 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(function: Callable[[Task], Result], connection: Connection) -> None:
+def _serve(function: Callable[[Task], Result | Failed], connection: Connection) -> None:
     """Life of a worker process: tasks in, outcomes out, until the parent closes or dies."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection.send("ready")  # imports are done: from here on a death is the fault of a task

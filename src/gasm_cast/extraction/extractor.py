@@ -1,0 +1,142 @@
+"""A pair of backbones with the views they see: all that decides what a video's features are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gasm_cast.backbones import Backbone, load_backbone
+from gasm_cast.errors import InputError
+from gasm_cast.extraction.options import CROPS, Crops, ExtractorOptions
+from gasm_cast.extraction.reading import StreamReader, VideoReader
+from gasm_cast.store import StoredDtype, StoreDescription, StreamDescription, difference, provenance
+from gasm_cast.video import RESIZE_RULE, Sampling, spread_views
+
+SAMPLING_RULE = "frame floor((i + (v + 0.5) / V) n / F) of n: view v of V, i = 0 .. F - 1"
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Two backbones and the views of a video that they see."""
+
+    semantic: Backbone
+    motion: Backbone
+    num_temporal_views: int = 1
+    crops: Crops = "centre"
+
+    @classmethod
+    def load(cls, options: ExtractorOptions) -> Extractor:
+        """Load the backbones.
+
+        Raises:
+            InputError: if a name is unknown or weights cannot be read.
+        """
+        device = _own_device(options.device)
+        return cls(
+            load_backbone(
+                options.semantic,
+                stream="semantic",
+                weights=options.semantic_weights,
+                semantic_frames=options.semantic_frames,
+                device=device,
+                precision=options.precision,
+            ),
+            load_backbone(
+                options.motion,
+                stream="motion",
+                weights=options.motion_weights,
+                device=device,
+                precision=options.precision,
+            ),
+            options.views,
+            options.crops,
+        )
+
+    @classmethod
+    def like(
+        cls,
+        made_by: Mapping[str, Any],
+        *,
+        num_views: int | None = None,
+        semantic_weights: str | None = None,
+        motion_weights: str | None = None,
+        device: str = "auto",
+    ) -> Extractor:
+        """The extractor that made a store's features.
+
+        Args:
+            made_by: The provenance of a store or of a checkpoint.
+            num_views: Views of each clip, over all crops; by default one temporal view.
+            semantic_weights: Where its weights lie, if not at the name's own hub id.
+            motion_weights: The same for the motion stream.
+            device: Where torch backbones run.
+
+        Raises:
+            InputError: if the features were not extracted from videos by this package, or
+                if what can be loaded now would give other features: names the difference.
+        """
+        crops = made_by["preprocessing"].get("crops")
+        if crops not in CROPS:
+            raise InputError(
+                "these features were not extracted from videos by `gasm-cast extract`, so a video cannot be "
+                "turned into such features here; extract it where the others come from, and import it"
+            )
+        semantic, motion = (made_by["streams"][stream]["backbone"] for stream in ("semantic", "motion"))
+        options = ExtractorOptions(
+            semantic=semantic["name"],
+            motion=motion["name"],
+            semantic_weights=semantic_weights,
+            motion_weights=motion_weights,
+            semantic_frames=semantic.get("semantic_frames", "mean"),
+            views=(num_views or len(CROPS[crops])) // len(CROPS[crops]),
+            crops=crops,
+            device=device,
+            precision=semantic.get("precision", motion.get("precision", "auto")),
+        )
+        extractor = cls.load(options)
+        if found := difference(made_by, provenance(extractor.description().to_json())):
+            raise InputError(f"features made now would differ from those of the model: {found} (then, now)")
+        return extractor
+
+    @property
+    def num_views(self) -> int:
+        """Views of each clip, over time and crops."""
+        return self.num_temporal_views * len(CROPS[self.crops])
+
+    def samplings(self, backbone: Backbone) -> tuple[Sampling, ...]:
+        """The views as one of the backbones wants them, crops changing fastest."""
+        return spread_views(
+            self.num_temporal_views,
+            CROPS[self.crops],
+            num_frames=backbone.num_frames,
+            size_px=backbone.input_size_px,
+        )
+
+    def reader(self) -> VideoReader:
+        """What the decoding workers run."""
+        semantic, motion = (
+            StreamReader(self.samplings(backbone), backbone if backbone.in_worker else None)
+            for backbone in (self.semantic, self.motion)
+        )
+        return VideoReader(semantic, motion)
+
+    def description(self, dtype: StoredDtype = "float16") -> StoreDescription:
+        """What a store of these features says about itself."""
+        return StoreDescription(
+            semantic=StreamDescription(self.semantic.spec, self.semantic.describe()),
+            motion=StreamDescription(self.motion.spec, self.motion.describe()),
+            preprocessing={"sampling": SAMPLING_RULE, "crops": self.crops, "resize": RESIZE_RULE},
+            num_views=self.num_views,
+            dtype=dtype,
+        )
+
+
+def _own_device(device: str) -> str:
+    """Under torchrun each process takes the GPU of its own number, where there is one."""
+    if device not in ("auto", "cuda") or "LOCAL_RANK" not in os.environ:
+        return device
+    import torch
+
+    return f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else device

@@ -1,0 +1,105 @@
+"""Videos in, features out, in order: decoding workers beside the backbones of the main process.
+
+Torch backbones take batches across videos. A batch never reaches over the end of a group
+(a shard of the store), and holds the videos of the group that could be read, in order: so
+its content, and with it the last bit of every number, does not depend on the number of
+workers or processes, nor on where an earlier call was interrupted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from gasm_cast.backbones import Backbone
+from gasm_cast.extraction.extractor import Extractor
+from gasm_cast.extraction.options import PipelineOptions
+from gasm_cast.extraction.reading import Reading, Source
+from gasm_cast.extraction.workers import Failed, WorkerPool, num_cores
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFeatures:
+    """Features of all views of one video."""
+
+    semantic: Float[np.ndarray, "views tokens width"]
+    motion: Float[np.ndarray, "views segments motion_width"]
+    num_damaged: int
+    """Packets and frames of the file that could not be decoded and were passed over."""
+
+
+@dataclass
+class Timing:
+    """Where time goes, in seconds of a process."""
+
+    decode_sec: float = 0.0
+    compute_sec: float = 0.0
+    write_sec: float = 0.0
+
+    def shares(self) -> dict[str, float]:
+        """Share of each of the three; they sum to 1 once there is something to share."""
+        parts = {"decode": self.decode_sec, "compute": self.compute_sec, "write": self.write_sec}
+        total = sum(parts.values())
+        return {name: seconds / total if total else 0.0 for name, seconds in parts.items()}
+
+
+@dataclass
+class Pipeline:
+    """Turns groups of sources into features."""
+
+    extractor: Extractor
+    options: PipelineOptions
+    timing: Timing = field(default_factory=Timing)
+
+    def run(self, groups: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
+        """Each source with its features, in order; the pool of workers lives as long as the iteration."""
+        num_workers = self.options.workers or num_cores()
+        in_worker = self.extractor.semantic.in_worker and self.extractor.motion.in_worker
+        videos_a_batch = 1 if in_worker else -(-self.options.batch_size // self.extractor.num_views)
+        pool: WorkerPool[Source, Reading] = WorkerPool(
+            self.extractor.reader(),
+            num_workers=num_workers,
+            time_limit_sec=self.options.time_limit_sec,
+            num_ahead=2 * num_workers + videos_a_batch,
+        )
+        with pool:
+            readings = pool.map(itertools.chain.from_iterable(groups))
+            for group in groups:
+                batch: list[tuple[Source, Reading | Failed]] = []
+                for source in group:
+                    batch.append((source, next(readings)))
+                    if sum(isinstance(read, Reading) for _, read in batch) >= videos_a_batch:
+                        yield from self._computed(batch)
+                        batch = []
+                yield from self._computed(batch)
+
+    def _computed(
+        self, batch: list[tuple[Source, Reading | Failed]]
+    ) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
+        good = [reading for _, reading in batch if isinstance(reading, Reading)]
+        start = time.perf_counter()
+        semantic = iter(_tokens(self.extractor.semantic, [reading.semantic for reading in good]))
+        motion = iter(_tokens(self.extractor.motion, [reading.motion for reading in good]))
+        self.timing.compute_sec += time.perf_counter() - start
+        for source, reading in batch:
+            if isinstance(reading, Failed):
+                yield source, reading
+                continue
+            self.timing.decode_sec += reading.decode_sec
+            self.timing.compute_sec += reading.compute_sec
+            yield source, VideoFeatures(next(semantic), next(motion), reading.num_damaged)
+
+
+def _tokens(
+    backbone: Backbone, readings: list[Shaped[np.ndarray, "views ..."]]
+) -> list[Float[np.ndarray, "views tokens width"]]:
+    """Tokens of some videos; those that a worker made already come back as they are."""
+    if backbone.in_worker or not readings:
+        return readings
+    tokens = backbone.forward(np.concatenate(readings))
+    return np.split(tokens, np.cumsum([len(reading) for reading in readings])[:-1])
