@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gasm_cast.annotations.files import is_video
 from gasm_cast.errors import InputError
 
 LIST_SUFFIXES = (".csv", ".txt", ".tsv")
@@ -125,4 +126,5 @@ def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 def _id_of(file: str) -> str:
     """Path below the video folder without its ending: `fight/fi001.mp4` is the clip `fight/fi001`."""
-    return Path(file).with_suffix("").as_posix().removeprefix("./").lstrip("/")
+    path = Path(file)
+    return (path.with_suffix("") if is_video(path) else path).as_posix().lstrip("/")

@@ -1,6 +1,6 @@
 """Video files to clips: decode, sample, resize."""
 
-from gasm_cast.video.clips import Clip, sample_clip, sample_views
+from gasm_cast.video.clips import WHOLE, Clip, sample_clip, sample_views
 from gasm_cast.video.decoding import VideoError, count_frames
 from gasm_cast.video.pixels import RESIZE_RULE
 from gasm_cast.video.sampling import Crop, Sampling, segment_indices, spread_views
@@ -10,6 +10,7 @@ __all__ = [
     "Clip",
     "Crop",
     "Sampling",
+    "WHOLE",
     "VideoError",
     "count_frames",
     "sample_clip",
