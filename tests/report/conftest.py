@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -77,6 +78,22 @@ def write_run(
     for epoch in range(1, 4):
         run.log("epoch", {"epoch": epoch, "loss": 3 / epoch})
     return path
+
+
+def write_videos(annotations: Path, ids: Sequence[str]) -> None:
+    """Annotations of these clips and a video of each, whose frames grow lighter."""
+    annotations.mkdir()
+    (annotations / "labels.json").write_text(json.dumps({name: str(i) for i, name in enumerate(NAMES)}))
+    rows = [{"id": clip, "template": NAMES[0]} for clip in ids]
+    (annotations / "validation.json").write_text(json.dumps(rows))
+    for clip in ids:
+        with av.open(str(annotations / f"{clip}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=12)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for number in range(32):
+                frame = np.full((48, 64, 3), 6 * number + 30, dtype=np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+            container.mux(stream.encode())
 
 
 @pytest.fixture

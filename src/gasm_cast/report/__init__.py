@@ -1,7 +1,6 @@
 """Reports: tables, figures, one HTML page, and a paper's numbers; without torch."""
 
-from gasm_cast.report.clips import ClipMedia, hard_cases, only_right
 from gasm_cast.report.page import build
 from gasm_cast.report.record import RunSummary, read_run
 
-__all__ = ["ClipMedia", "RunSummary", "build", "hard_cases", "only_right", "read_run"]
+__all__ = ["RunSummary", "build", "read_run"]

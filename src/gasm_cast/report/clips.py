@@ -1,30 +1,17 @@
-"""Clips on a page: videos as data URIs, what each model said of them, and explanations."""
+"""Clips on a page: which are shown, what each model said of them, and explanations."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gasm_cast.report.films import FilmStrip
 from gasm_cast.report.record import RunSummary
 
-_VIDEO_TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".m4v": "video/mp4"}
-_IMAGE_TYPES = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
-LARGEST_VIDEO_BYTES = 2_000_000
-"""A video file above this is shown by its poster only, so that a page stays mailable."""
-
-
-@dataclass(frozen=True)
-class ClipMedia:
-    """What can be shown of a clip."""
-
-    video: Path | None = None
-    """The video file; embedded where a browser plays its format."""
-    poster: bytes | None = None
-    """One frame, as JPEG."""
+_IMAGE_TYPES = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".webp": "image/webp"}
 
 
 def hard_cases(run: RunSummary, num: int) -> list[str]:
@@ -46,7 +33,7 @@ def only_right(run: RunSummary, other: RunSummary, num: int) -> list[str]:
     return [a.ids[i] for i in found[:num]]
 
 
-def card(clip: str, runs: Sequence[RunSummary], media: ClipMedia) -> dict[str, Any]:
+def card(clip: str, runs: Sequence[RunSummary], films: Mapping[str, FilmStrip]) -> dict[str, Any]:
     """One clip with the answers of the runs that scored it, the first run layer by layer."""
     names = runs[0].class_names
     classes: dict[str, None] = {}  # an ordered set
@@ -74,7 +61,7 @@ def card(clip: str, runs: Sequence[RunSummary], media: ClipMedia) -> dict[str, A
         "truth": truth,
         "answers": answers,
         "classes": "\n".join(classes),
-        "media": _media(media, alt=f"Clip {clip}: {truth}"),
+        "film": films.get(clip),
     }
 
 
@@ -88,8 +75,7 @@ def explanations(run: RunSummary) -> list[dict[str, Any]]:
             {
                 "title": picture["title"],
                 "alt": picture["alt"],
-                "src": data_uri(meta_path.parent / picture["file"]),
-                "video": Path(picture["file"]).suffix in _VIDEO_TYPES,
+                "src": _data_uri(meta_path.parent / picture["file"]),
             }
             for picture in meta["pictures"]
         ]
@@ -106,25 +92,10 @@ def explanations(run: RunSummary) -> list[dict[str, Any]]:
     return found
 
 
-def data_uri(path: Path) -> str:
-    """A file as the address of its own content."""
-    kind = {**_VIDEO_TYPES, **_IMAGE_TYPES}[path.suffix.lower()]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-
-
 def _answer(who: str, what: str, right: bool, share: str | None) -> dict[str, Any]:
     return {"who": who, "what": what, "right": right, "share": share}
 
 
-def _media(media: ClipMedia, alt: str) -> Mapping[str, str | None]:
-    video, poster = None, None
-    if (
-        media.video is not None
-        and media.video.suffix.lower() in _VIDEO_TYPES
-        and media.video.is_file()
-        and media.video.stat().st_size <= LARGEST_VIDEO_BYTES
-    ):
-        video = data_uri(media.video)
-    if media.poster is not None:
-        poster = f"data:image/jpeg;base64,{base64.b64encode(media.poster).decode('ascii')}"
-    return {"video": video, "poster": poster, "alt": alt}
+def _data_uri(path: Path) -> str:
+    kind = _IMAGE_TYPES[path.suffix.lower()]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

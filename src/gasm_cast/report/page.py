@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from gasm_cast.errors import InputError
 from gasm_cast.files import write_text
 from gasm_cast.report import clips as clip_views
 from gasm_cast.report import figures, style, views
-from gasm_cast.report.clips import ClipMedia
 from gasm_cast.report.clustering import confusion_order
+from gasm_cast.report.films import film_strips
 from gasm_cast.report.record import RunSummary
 from gasm_cast.report.tables import Table
 
@@ -28,7 +28,6 @@ def build(
     out: Path,
     *,
     comparisons: Sequence[Table] = (),
-    media: Mapping[str, ClipMedia] | None = None,
     num_clips: int = 12,
 ) -> None:
     """Write the page.
@@ -40,8 +39,8 @@ def build(
         runs: Evaluated runs of one split.
         out: The HTML file.
         comparisons: Further tables for the section on accuracy.
-        media: What can be shown of clips, by id.
-        num_clips: Clips shown in each group of clips.
+        num_clips: Clips shown in each group of clips; their videos are looked for where the
+            first run's recipe has its annotations.
 
     Raises:
         InputError: if the runs are of different splits or classes, or the file cannot be
@@ -55,7 +54,7 @@ def build(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    context = _context(runs, comparisons, media or {}, num_clips)
+    context = _context(runs, comparisons, num_clips)
     for name in ("css", "js"):
         # The style and the script are part of this package and hold nothing that a user wrote.
         context[name] = Markup(environment.get_template(f"report.{name}").render())
@@ -65,7 +64,6 @@ def build(
 def _context(
     runs: Sequence[RunSummary],
     comparisons: Sequence[Table],
-    media: Mapping[str, ClipMedia],
     num_clips: int,
 ) -> dict[str, Any]:
     primary, others = runs[0], runs[1:]
@@ -97,11 +95,7 @@ def _context(
         "cost_sentence": next((run.cost["device"] for run in runs if "device" in run.cost), ""),
         "curves": _curves(runs),
         "explained": clip_views.explanations(primary),
-        "hard": [
-            clip_views.card(clip, runs, media.get(clip, ClipMedia()))
-            for clip in clip_views.hard_cases(primary, num_clips)
-        ],
-        "differences": _differences(runs, media, num_clips),
+        **_clip_groups(runs, num_clips),
         "provenance": [views.provenance(run) for run in runs],
         "version": __version__,
         "light_palette": style.css_variables(style.PALETTE),
@@ -220,27 +214,26 @@ def _curves(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
     return made
 
 
-def _differences(
-    runs: Sequence[RunSummary], media: Mapping[str, ClipMedia], num_clips: int
-) -> list[dict[str, Any]]:
-    """For the first run against the second: the clips that only one of them gets right."""
-    if len(runs) < 2:
-        return []
-    shown = []
-    for a, b in ((runs[0], runs[1]), (runs[1], runs[0])):
-        found = clip_views.only_right(a, b, len(a.predictions.ids))
-        if found:
-            shown.append(
-                {
-                    "title": f"Right with {a.name}, wrong with {b.name}",
-                    "sentence": f"{len(found)} clips; shown are those of which {a.name} is surest.",
-                    "clips": [
-                        clip_views.card(clip, (a, b), media.get(clip, ClipMedia()))
-                        for clip in found[:num_clips]
-                    ],
-                }
-            )
-    return shown
+def _clip_groups(runs: Sequence[RunSummary], num_clips: int) -> dict[str, Any]:
+    """Hard cases of the first run, and what only one of the first two runs gets right."""
+    primary = runs[0]
+    hard = clip_views.hard_cases(primary, num_clips)
+    pairs = [(runs[0], runs[1]), (runs[1], runs[0])] if len(runs) > 1 else []
+    found = [clip_views.only_right(a, b, len(primary.predictions.ids)) for a, b in pairs]
+    shown = [*hard, *(clip for clips in found for clip in clips[:num_clips])]
+    films = film_strips(primary.annotations, primary.split, shown)
+    return {
+        "hard": [clip_views.card(clip, runs, films) for clip in hard],
+        "differences": [
+            {
+                "title": f"Right with {a.name}, wrong with {b.name}",
+                "sentence": f"Clips: {len(clips)}; shown are those of which {a.name} is surest.",
+                "clips": [clip_views.card(clip, (a, b), films) for clip in clips[:num_clips]],
+            }
+            for (a, b), clips in zip(pairs, found, strict=True)
+            if clips
+        ],
+    }
 
 
 def _script_data(run: RunSummary) -> Markup:

@@ -1,6 +1,6 @@
 "use strict";
-// What works without this script: everything but filtering, sorting, tabs, the matrix's
-// read-out and the theme button; those controls show only when the script runs.
+// What works without this script: everything but filtering, sorting, tabs, players, the
+// matrix's read-out and the theme button; those controls show only when the script runs.
 const data = JSON.parse(document.getElementById("data").textContent);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
@@ -116,4 +116,31 @@ for (const list of all('[role="tablist"]')) {
     });
   });
   if (tabs.length) select(tabs[0]);
+}
+
+// Players: the strip of frames is moved behind its window.
+const FRAMES_PER_SEC = 8;
+for (const player of all(".player")) {
+  const count = Number(player.dataset.frames);
+  const strip = player.querySelector("img");
+  const controls = player.querySelector(".controls");
+  const button = controls.querySelector("button");
+  const slider = controls.querySelector("input");
+  const name = button.getAttribute("aria-label").replace("Play ", "");
+  let timer = null;
+  const show = () => { strip.style.transform = `translateX(-${(100 * slider.value) / count}%)`; };
+  const toggle = () => {
+    if (timer === null) {
+      timer = setInterval(() => { slider.value = (Number(slider.value) + 1) % count; show(); }, 1000 / FRAMES_PER_SEC);
+    } else {
+      clearInterval(timer);
+      timer = null;
+    }
+    button.textContent = timer === null ? "▶" : "❚❚";
+    button.setAttribute("aria-label", `${timer === null ? "Play" : "Pause"} ${name}`);
+  };
+  controls.hidden = false;
+  button.addEventListener("click", toggle);
+  player.querySelector(".film").addEventListener("click", toggle);
+  slider.addEventListener("input", show);
 }

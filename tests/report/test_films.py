@@ -1,0 +1,40 @@
+"""Strips hold the clip's frames in order, and are absent where there is nothing to show."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gasm_cast.report.films import FRAME_PX, FilmStrip, film_strips
+
+from .conftest import write_videos
+
+
+def test_frames_lie_in_order_from_left_to_right(tmp_path: Path) -> None:
+    write_videos(tmp_path / "annotations", ["a"])
+    strip = film_strips(tmp_path / "annotations", "validation", ["a"])["a"]
+    picture = cv2.imdecode(np.frombuffer(strip.webp, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (FRAME_PX, 16 * FRAME_PX, 3)
+    # Of 32 frames the centres of 16 segments are 1, 3, 5 ...
+    levels = picture.reshape(FRAME_PX, 16, FRAME_PX, 3).mean(axis=(0, 2, 3))
+    np.testing.assert_allclose(levels, [6 * number + 30 for number in range(1, 32, 2)], atol=5)
+
+
+def test_colours_are_not_swapped() -> None:
+    red = np.zeros((2, 32, 32, 3), dtype=np.uint8)
+    red[..., 0] = 200
+    picture = cv2.imdecode(np.frombuffer(FilmStrip.of_frames(red).webp, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    blue_green_red = picture.mean(axis=(0, 1))
+    assert blue_green_red[2] > 180
+    assert blue_green_red[0] < 20
+
+
+def test_what_is_not_at_hand_has_no_strip(tmp_path: Path) -> None:
+    assert film_strips(tmp_path / "nowhere", "validation", ["a"]) == {}
+    write_videos(tmp_path / "annotations", ["a", "damaged", "gone"])
+    (tmp_path / "annotations" / "damaged.mp4").write_bytes(b"not a video")
+    (tmp_path / "annotations" / "gone.mp4").unlink()
+    ids = ["a", "damaged", "gone", "unknown"]
+    assert list(film_strips(tmp_path / "annotations", "validation", ids)) == ["a"]
