@@ -215,6 +215,10 @@ class TrainingConfig:
     """Decay of an exponential moving average of the weights, evaluated instead of them; 0 is off."""
     patience: int = 0
     """Stop after this many epochs without a better held-out accuracy; 0 is off."""
+    validate_every: int = 1
+    """Measure the validation split every so many epochs, for the curves only; 0 never opens it."""
+    start_from: Path | None = None
+    """Checkpoint whose weights to begin with; tensors that do not fit are listed and begin fresh."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic; auto is bf16 on GPUs that have it and fp32 elsewhere."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -245,6 +249,8 @@ class TrainingConfig:
             "warmup_epochs",
             "clip_norm",
             "patience",
+            "validate_every",
+            "seed",
             "checkpoint_every_steps",
         )
         _require_fraction(self, "label_smoothing", "ema_decay")
@@ -280,6 +286,13 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        if self.training.patience and not self.data.held_out:
+            raise ValueError(
+                "training.patience needs data.held_out > 0, since validation is never used to choose; "
+                f"got patience = {self.training.patience} and held_out = {self.data.held_out}"
+            )
 
 
 class RecipeError(InputError):

@@ -97,18 +97,27 @@ class Run:
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
+    def rewind(self, step: int) -> None:
+        """Drop logged lines of later steps, which a run taken up at `step` will log again."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line, values in _logged(path) if values.get("step", 0) <= step]
+            write_text(path, "".join(f"{line}\n" for line in kept))
+
     def events(self, event: str) -> Iterator[dict[str, Any]]:
         """The logged lines of one kind, in order; a line cut short by a crash is passed over."""
         path = self.path / "metrics.jsonl"
         if not path.exists():
             return
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                values = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if values.get("event") == event:
-                yield values
+        yield from (values for _, values in _logged(path) if values.get("event") == event)
+
+
+def _logged(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield line, json.loads(line)
+        except json.JSONDecodeError:
+            continue
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,254 @@
+"""Checkpoints: a model that says what it is, what it was trained on, and what it may be used with.
+
+A checkpoint is a file of tensors, strings and numbers, which `torch.load` opens with its
+safe default (`weights_only=True`)::
+
+    format, version      "gasm-cast-checkpoint", 1
+    gasm_cast            version of this package that wrote it
+    recipe               the resolved recipe, as JSON text
+    recipe_hash          its hash, as `gasm-cast runs list` shows it
+    class_names          names in the order of the logits
+    num_groups           verb groups that coarse layers answer
+    streams              {"semantic" | "motion": {"grid": [frames, rows, columns], "width": int}}
+    provenance           what made the features, as JSON text
+    fingerprint          its hash, as `gasm-cast store info` shows it
+    epoch, step          epochs finished and optimiser steps taken
+    weights              the weights to use (averaged ones, where the recipe averages)
+    training             what training needs to go on; absent from best.pt
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gasm_cast import __version__
+from gasm_cast.annotations import same_classes
+from gasm_cast.config import Recipe, config_hash, from_table, to_table
+from gasm_cast.errors import InputError
+from gasm_cast.files import atomic_path
+from gasm_cast.geometry import Grid, StreamSpec
+from gasm_cast.models.building import build_model
+from gasm_cast.models.contract import FusionModel
+from gasm_cast.store import FeatureStore, difference, fingerprint
+
+FORMAT = "gasm-cast-checkpoint"
+FORMAT_VERSION = 1
+MOST_SHOWN = 3
+
+
+class CheckpointError(InputError):
+    """A checkpoint that cannot be read or does not fit; names the file and what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model is, beside its weights."""
+
+    recipe: Recipe
+    class_names: tuple[str, ...]
+    num_groups: int
+    semantic: StreamSpec
+    motion: StreamSpec
+    provenance: Mapping[str, Any]
+    """What made the features it was trained on: see `store.provenance`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the provenance."""
+        return fingerprint(self.provenance)
+
+    def build(self) -> FusionModel:
+        """A model of this kind with fresh weights.
+
+        Raises:
+            InputError: if the recipe does not fit the features.
+        """
+        try:
+            return build_model(
+                self.recipe.model,
+                semantic=self.semantic,
+                motion=self.motion,
+                num_classes=len(self.class_names),
+                num_groups=self.num_groups,
+            )
+        except ValueError as error:
+            raise InputError(
+                f"model {self.recipe.model.kind!r} does not fit these features: {error}"
+            ) from None
+
+    def require_store(self, store: FeatureStore) -> None:
+        """Refuse features that were made in another way than those of the training.
+
+        Raises:
+            InputError: naming the first difference.
+        """
+        self.require_provenance(store.provenance, where=str(store.path))
+
+    def require_provenance(self, provenance: Mapping[str, Any], *, where: str) -> None:
+        """Refuse features of another provenance.
+
+        Raises:
+            InputError: naming the first difference.
+        """
+        if fingerprint(provenance) == self.fingerprint:
+            return
+        raise InputError(
+            f"{where} holds other features than the model was trained on (fingerprint "
+            f"{fingerprint(provenance)}, the model's is {self.fingerprint}): "
+            f"{difference(self.provenance, provenance)} (model against store); "
+            "extract with the model's settings"
+        )
+
+    def require_classes(self, class_names: Sequence[str]) -> None:
+        """Refuse annotations whose classes are not the model's, in the model's order.
+
+        Raises:
+            InputError: naming the first difference.
+        """
+        same_classes(self.class_names, class_names, where="annotations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel(ModelCard):
+    """A trained model, in evaluation mode on the CPU, with its card."""
+
+    model: FusionModel
+    epoch: int
+    """Epochs that it has been trained for."""
+    step: int
+    path: Path
+
+
+def save_checkpoint(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    card: ModelCard,
+    *,
+    epoch: int,
+    step: int,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: File to write.
+        weights: State dict of the model.
+        card: What the model is.
+        epoch: Epochs finished.
+        step: Optimiser steps taken.
+        training: What training needs to go on: nested mappings and lists of tensors,
+            strings and numbers.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "gasm_cast": __version__,
+        "recipe": json.dumps(to_table(card.recipe)),
+        "recipe_hash": config_hash(card.recipe),
+        "class_names": list(card.class_names),
+        "num_groups": card.num_groups,
+        "streams": {
+            name: {"grid": list(spec.grid.shape), "width": spec.width}
+            for name, spec in (("semantic", card.semantic), ("motion", card.motion))
+        },
+        "provenance": json.dumps(card.provenance),
+        "fingerprint": card.fingerprint,
+        "epoch": epoch,
+        "step": step,
+        "weights": dict(weights),
+    }
+    if training is not None:
+        content["training"] = dict(training)
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file as it was saved, on the CPU.
+
+    Raises:
+        CheckpointError: if there is no such file, it is damaged, or it is of another format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint; `gasm-cast train` writes one") from None
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint: {reason}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of gasm-cast (no format {FORMAT!r} in it)")
+    if content["version"] != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {content['version']} (written by gasm-cast {content['gasm_cast']}); "
+            f"this gasm-cast {__version__} reads version {FORMAT_VERSION}"
+        )
+    return content
+
+
+def read_card(content: Mapping[str, Any], path: Path) -> ModelCard:
+    """What the model of a checkpoint's content is.
+
+    Raises:
+        CheckpointError: if the recipe in it has fields that this version does not know.
+    """
+    specs = {
+        name: StreamSpec(Grid(*stream["grid"]), stream["width"])
+        for name, stream in content["streams"].items()
+    }
+    return ModelCard(
+        recipe=from_table(Recipe, json.loads(content["recipe"]), source=str(path)),
+        class_names=tuple(content["class_names"]),
+        num_groups=content["num_groups"],
+        semantic=specs["semantic"],
+        motion=specs["motion"],
+        provenance=json.loads(content["provenance"]),
+    )
+
+
+def load_checkpoint(path: Path) -> LoadedModel:
+    """Build the model of a checkpoint and fill it.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another format, or if any
+            tensor of the model is missing, superfluous or of another shape; a model that is
+            only partly filled is never returned.
+    """
+    content = read_checkpoint(path)
+    card = read_card(content, path)
+    model = card.build()
+    wanted = model.state_dict()
+    misfits = find_misfits(wanted, content["weights"])
+    if misfits:
+        shown = "; ".join(f"{name} {reason}" for name, reason in list(misfits.items())[:MOST_SHOWN])
+        raise CheckpointError(
+            f"{path}: {len(misfits)} of {len(wanted)} tensors do not fit the {card.recipe.model.kind} model: "
+            f"{shown}; take a whole checkpoint, or train again"
+        )
+    model.load_state_dict(content["weights"])
+    return LoadedModel(
+        **vars(card), model=model.eval(), epoch=content["epoch"], step=content["step"], path=path
+    )
+
+
+def find_misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, str]:
+    """Each tensor that is missing, superfluous or of another shape, with the reason; empty if all fit."""
+    misfits = {name: "is missing" for name in wanted if name not in given}
+    misfits |= {name: "is not part of the model" for name in given if name not in wanted}
+    misfits |= {
+        name: f"is {list(given[name].shape)}, the model needs {list(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    }
+    return misfits

@@ -1,0 +1,85 @@
+"""Which clips a run learns from, chooses by, and reports on.
+
+Annotations and features are joined by id. Only :func:`read_clips` opens a split's
+annotations, so whoever does not call it for the validation split has not seen its labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from gasm_cast.annotations import ClipTable, coarse_groups, read_annotations, split_table
+from gasm_cast.config import DataConfig
+from gasm_cast.errors import InputError
+from gasm_cast.store import FeatureStore
+
+MOST_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Classes in the order of the logits, and the verb group of each."""
+
+    names: tuple[str, ...]
+    group_of_class: Int[np.ndarray, " classes"]
+    num_groups: int
+
+    @classmethod
+    def of_names(cls, names: tuple[str, ...]) -> Classes:
+        """Classes and the groups that their names tell."""
+        group_of_class, group_names = coarse_groups(names)
+        return cls(names, group_of_class, len(group_names))
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the data set, joined with the store."""
+
+    clips: ClipTable
+    """Its clips that have features."""
+    num_failed: int
+    """Its clips that the store records as failed: they have no features and are left out."""
+
+
+def read_clips(config: DataConfig, split: str, store: FeatureStore) -> Split:
+    """Read a split's labels and join them with the store's features.
+
+    Raises:
+        InputError: if the split has no clips or no labels, or if clips are in the
+            annotations and neither in the store nor among its recorded failures.
+    """
+    table = read_annotations(config.annotations, split)
+    table.require_labels()
+    ids = np.array(table.ids, dtype=np.dtypes.StringDType())
+    known = np.isin(ids, store.ids)
+    missing = [name for name in ids[~known] if name not in store.failures]
+    if missing:
+        raise InputError(
+            f"{config.store} lacks {len(missing)} of the {len(ids)} clips of split {split!r}, first "
+            f"{', '.join(missing[:MOST_SHOWN])}; extract them, or name a store that has them"
+        )
+    if not known.any():
+        raise InputError(f"{config.store}: all {len(ids)} clips of split {split!r} are recorded failures")
+    return Split(table.select(np.flatnonzero(known)), num_failed=int((~known).sum()))
+
+
+def hold_out(clips: ClipTable, fraction: float) -> tuple[ClipTable, ClipTable]:
+    """Divide clips into those to learn from and those held back to choose by, class by class.
+
+    The draw does not depend on a run's seed: all seeds and candidates hold back the same
+    clips.
+
+    Raises:
+        InputError: if a class has a single clip.
+    """
+    parts = split_table(clips, {"learn": 1 - fraction, "held out": fraction}, by="random", seed=0)
+    return parts["learn"], parts["held out"]
+
+
+def sample_ids(clips: ClipTable, num: int) -> list[str]:
+    """At most `num` ids, spread over the clips by a hash of the id: the same whatever their order."""
+    return sorted(clips.ids, key=lambda name: hashlib.blake2b(name.encode(), digest_size=8).digest())[:num]

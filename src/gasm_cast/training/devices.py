@@ -1,0 +1,110 @@
+"""Devices, processes, arithmetic, and what makes a run repeatable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.utils.deterministic as memory
+from lightning_fabric import Fabric
+
+from gasm_cast.config import TrainingConfig
+from gasm_cast.errors import InputError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_FABRIC_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def launch(config: TrainingConfig) -> Fabric:
+    """Start the processes of a run, or join those that torchrun or SLURM started.
+
+    Raises:
+        InputError: if the device is not there or cannot do the asked arithmetic.
+    """
+    device = _device(config.device)
+    num_devices, num_nodes = _processes(config)
+    fabric = Fabric(
+        accelerator=device,
+        devices=num_devices,
+        num_nodes=num_nodes,
+        strategy="ddp" if num_devices * num_nodes > 1 else "auto",
+        precision=_FABRIC_NAMES[resolve_precision(config)],
+    )
+    fabric.launch()
+    return fabric
+
+
+def resolve_precision(config: TrainingConfig) -> Precision:
+    """The arithmetic of a run.
+
+    `auto` is bf16 on GPUs that compute in it, else fp32. On a processor it is always
+    fp32: without native bf16, products are emulated and take many times as long.
+
+    Raises:
+        InputError: for fp16 on a processor, where gradients would underflow unscaled.
+    """
+    device = _device(config.device)
+    if config.precision == "auto":
+        return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if config.precision == "fp16" and device == "cpu":
+        raise InputError("training.precision = 'fp16' needs a GPU; use 'fp32', or 'bf16' where it is native")
+    return config.precision
+
+
+def _device(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("training.device = 'cuda', but torch sees no GPU; use 'auto' or 'cpu'")
+    return "cuda" if available and device != "cpu" else "cpu"
+
+
+def _processes(config: TrainingConfig) -> tuple[int, int]:
+    """Processes a machine, and machines; a launcher's own counts hold over the recipe's."""
+    if "LOCAL_WORLD_SIZE" in os.environ:  # torchrun
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return here, int(os.environ["WORLD_SIZE"]) // here
+    return config.num_devices, config.num_nodes
+
+
+@contextlib.contextmanager
+def repeatable(deterministic: bool) -> Iterator[None]:
+    """Allow only algorithms that give the same bits every time, where `deterministic`; restore after.
+
+    On GPUs an operation that has no such algorithm warns instead of failing, since which
+    ones lack it changes from version to version; cuBLAS needs its workspace fixed as well.
+    """
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    fill = memory.fill_uninitialized_memory  # type: ignore[attr-defined]
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+        # It would fill new memory with NaN, which finds defects and costs time.
+        memory.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        memory.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+
+
+def seed_draws(seed: int, *, step: int, part: int, rank: int) -> None:
+    """Make the randomness of a batch, dropout and augmentation, a function of these four numbers.
+
+    So a resumed run needs no saved generators, cannot replay or skip draws, and the
+    candidates of a sweep draw what each would draw alone.
+
+    Args:
+        seed: Seed of the run.
+        step: Optimiser step.
+        part: Batch inside the step, where gradients accumulate.
+        rank: Process.
+    """
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, part, rank]).generate_state(1, np.uint64)[0]))

@@ -1,0 +1,134 @@
+"""From a recipe to a model that is ready to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from gasm_cast.annotations import ClipTable
+from gasm_cast.config import Recipe
+from gasm_cast.errors import InputError
+from gasm_cast.models import FusionModel
+from gasm_cast.models.checkpoints import ModelCard, find_misfits, read_card, read_checkpoint
+from gasm_cast.store import FeatureStore
+from gasm_cast.training.augmentation import Augmentation, Mirror
+from gasm_cast.training.batches import TrainingClips
+from gasm_cast.training.clips import Classes, hold_out, read_clips
+from gasm_cast.training.learner import Learner
+from gasm_cast.training.optimizer import Schedule
+from gasm_cast.training.statistics import fit_normalization
+
+
+@dataclass(frozen=True)
+class Data:
+    """The clips of a run, by what they are for."""
+
+    store: FeatureStore
+    classes: Classes
+    learn: ClipTable
+    held_out: ClipTable | None
+    """To choose the best epoch or candidate by; None chooses nothing."""
+    validation: ClipTable | None
+    """To report; None was not opened."""
+    num_failed: int
+    """Training clips left out, since the store records them as failed."""
+
+
+def read_data(recipe: Recipe, *, with_validation: bool) -> Data:
+    """Open the store and read the labels that a run needs, and no others.
+
+    Raises:
+        InputError: if they are missing or do not belong together.
+    """
+    store = FeatureStore.open(recipe.data.store)
+    train = read_clips(recipe.data, recipe.data.train_split, store)
+    learn, held_out = train.clips, None
+    if recipe.data.held_out:
+        learn, held_out = hold_out(train.clips, recipe.data.held_out)
+    validation = None
+    if with_validation:
+        validation = read_clips(recipe.data, recipe.data.validation_split, store).clips
+    classes = Classes.of_names(train.clips.class_names)
+    return Data(store, classes, learn, held_out, validation, train.num_failed)
+
+
+def build_card(recipe: Recipe, data: Data) -> ModelCard:
+    """What the model of a run is."""
+    return ModelCard(
+        recipe=recipe,
+        class_names=data.classes.names,
+        num_groups=data.classes.num_groups,
+        semantic=data.store.streams["semantic"],
+        motion=data.store.streams["motion"],
+        provenance=data.store.provenance,
+    )
+
+
+def build_learner(
+    fabric: Fabric,
+    recipe: Recipe,
+    data: Data,
+    clips: TrainingClips,
+    say: Callable[[str], None],
+) -> Learner:
+    """A model with fresh or given weights, the training split's statistics, and its optimiser.
+
+    Args:
+        fabric: Device, processes and arithmetic.
+        recipe: The run.
+        data: Its clips.
+        clips: The training clips in batches.
+        say: Takes lines for the user.
+
+    Raises:
+        InputError: if the recipe does not fit the features.
+    """
+    torch.manual_seed(recipe.training.seed)
+    card = build_card(recipe, data)
+    model = card.build()
+    fit_normalization(model, data.store, data.learn)
+    if recipe.training.start_from is not None:
+        start_from(model, card, recipe.training.start_from, say)
+    mirror = None
+    if recipe.augmentation.flip:
+        mirror = Mirror.create(
+            data.classes.names, data.store.provenance, semantic=model.semantic_grid, motion=model.motion_grid
+        )
+    groups = torch.from_numpy(data.classes.group_of_class)
+    augmentation = Augmentation(recipe.augmentation, groups, data.classes.num_groups, mirror)
+    schedule = Schedule.create(
+        recipe.training, num_processes=fabric.world_size, steps_per_epoch=clips.steps_per_epoch
+    )
+    return Learner(fabric, model, recipe, schedule, augmentation)
+
+
+def start_from(model: FusionModel, card: ModelCard, path: Path, say: Callable[[str], None]) -> None:
+    """Fill a model from a checkpoint as far as it fits, and say what was not loaded.
+
+    Where the classes are not the same, in the same order, whatever scores classes begins
+    fresh, even if its size happens to fit.
+
+    Raises:
+        InputError: if the file cannot be read, its features were made in another way, or
+            nothing fits.
+    """
+    content = read_checkpoint(path)
+    theirs = read_card(content, path)
+    theirs.require_provenance(card.provenance, where="this run's store")
+    wanted, given = model.state_dict(), content["weights"]
+    misfits = find_misfits(wanted, given)
+    if theirs.class_names != card.class_names:
+        larger = replace(card, class_names=(*card.class_names, ""), num_groups=card.num_groups + 1)
+        scores_classes = find_misfits(wanted, larger.build().state_dict())
+        misfits |= dict.fromkeys(scores_classes, "scores other classes")
+    fits = {name: tensor for name, tensor in given.items() if name in wanted and name not in misfits}
+    if not fits:
+        raise InputError(f"{path}: no tensor of its {theirs.recipe.model.kind} model fits this one")
+    model.load_state_dict(fits, strict=False)
+    say(f"loaded {len(fits)} of {len(wanted)} tensors from {path}")
+    for name, reason in misfits.items():
+        say(f"  not loaded: {name}: {reason}")

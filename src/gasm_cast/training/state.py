@@ -1,0 +1,117 @@
+"""Where a run stands: what is saved, and how an interrupted run is taken up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gasm_cast.models.checkpoints import (
+    CheckpointError,
+    ModelCard,
+    read_card,
+    read_checkpoint,
+    save_checkpoint,
+)
+from gasm_cast.runs import Run
+from gasm_cast.store import FeatureStore
+from gasm_cast.training.learner import Learner, Step
+from gasm_cast.training.validation import Accuracy
+
+
+@dataclass
+class Standing:
+    """How far a run has come: plain numbers, saved with every checkpoint."""
+
+    step: int = 0
+    """Optimiser steps taken."""
+    best_epoch: int = 0
+    """Epoch of best.pt, from 1; 0 before the first."""
+    best_top1: float = -1.0
+    """Its held-out accuracy."""
+    loss_sum: float = 0.0
+    """Sum of the losses of this epoch's steps so far."""
+    num_losses: int = 0
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss of this epoch's steps."""
+        return self.loss_sum / self.num_losses
+
+    def start_epoch(self) -> None:
+        """Forget the losses of the epoch before."""
+        self.loss_sum, self.num_losses = 0.0, 0
+
+    def add(self, step: Step) -> None:
+        """Count a step."""
+        self.step += 1
+        self.loss_sum += step.loss
+        self.num_losses += 1
+
+    def finish_epoch(self, epoch: int, held_out: Accuracy | None) -> bool:
+        """Whether an epoch is the best so far; without held-out clips the last one is."""
+        if held_out is not None and held_out.top1 <= self.best_top1:
+            return False
+        self.best_epoch = epoch
+        self.best_top1 = self.best_top1 if held_out is None else held_out.top1
+        return True
+
+
+def previous_checkpoint(run: Run) -> Path:
+    """The checkpoint before the last: what a damaged last one falls back to."""
+    return run.last_checkpoint.with_name("previous.pt")
+
+
+def save_last(run: Run, learner: Learner, card: ModelCard, standing: Standing, *, epoch: int) -> None:
+    """Write last.pt; the one before becomes previous.pt.
+
+    Args:
+        run: The run.
+        learner: What is trained.
+        card: What the model is.
+        standing: How far the run has come.
+        epoch: Epochs finished.
+    """
+    new = run.last_checkpoint.with_name("new.pt")
+    training = {"learner": learner.state_dict(), "standing": dataclasses.asdict(standing)}
+    weights = learner.model_to_use.state_dict()
+    save_checkpoint(new, weights, card, epoch=epoch, step=standing.step, training=training)
+    if run.last_checkpoint.exists():
+        run.last_checkpoint.replace(previous_checkpoint(run))
+    new.replace(run.last_checkpoint)  # killed before this line, the run goes on from previous.pt
+
+
+def save_best(run: Run, learner: Learner, card: ModelCard, standing: Standing, *, epoch: int) -> None:
+    """Write best.pt: the weights to use, without what only training needs."""
+    save_checkpoint(
+        run.best_checkpoint, learner.model_to_use.state_dict(), card, epoch=epoch, step=standing.step
+    )
+
+
+def resume(run: Run, learner: Learner, store: FeatureStore, say: Callable[[str], None]) -> Standing:
+    """Take up a run where its last readable checkpoint left it, or begin.
+
+    Raises:
+        InputError: if the store's features are not those that the run began with, or if
+            there are checkpoints but none can be read.
+    """
+    content = _read_newest(run, say)
+    if content is None:
+        return Standing()
+    read_card(content, run.last_checkpoint).require_store(store)
+    learner.load_state_dict(content["training"]["learner"])
+    return Standing(**content["training"]["standing"])
+
+
+def _read_newest(run: Run, say: Callable[[str], None]) -> dict[str, Any] | None:
+    candidates = [path for path in (run.last_checkpoint, previous_checkpoint(run)) if path.exists()]
+    for place, path in enumerate(candidates):
+        try:
+            return read_checkpoint(path)
+        except CheckpointError as error:
+            if place == len(candidates) - 1:
+                raise
+            say(f"{error}; going on from {candidates[place + 1].name}, the one before")
+    return None
