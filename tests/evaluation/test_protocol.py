@@ -12,8 +12,8 @@ from gasm_cast.cli.evaluate_command import Options
 from gasm_cast.cli.evaluate_command import run as evaluate_command
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation import protocol
-from gasm_cast.evaluation.predictions import read_predictions
 from gasm_cast.models.checkpoints import load_checkpoint
+from gasm_cast.predictions import read_predictions
 from gasm_cast.store import FeatureStore
 
 from .conftest import (

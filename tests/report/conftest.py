@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gasm_cast.config import DataConfig, ModelConfig, ModelKind, Recipe, TrainingConfig
-from gasm_cast.evaluation.predictions import Predictions, write_predictions
 from gasm_cast.evaluation.summary import Classes, summarize
+from gasm_cast.predictions import Predictions, write_predictions
 from gasm_cast.runs import Run
 
 MakeRun = Callable[..., Path]

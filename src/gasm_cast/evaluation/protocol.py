@@ -20,11 +20,11 @@ from jaxtyping import Float, Int
 from gasm_cast.annotations import ClipTable, coarse_groups
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation import calibration
-from gasm_cast.evaluation.predictions import Predictions, write_csv, write_predictions
 from gasm_cast.evaluation.scoring import Precision, score
 from gasm_cast.evaluation.summary import Classes, summarize
 from gasm_cast.files import write_text
 from gasm_cast.models.checkpoints import LoadedModel
+from gasm_cast.predictions import Predictions, write_csv, write_predictions
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
 

@@ -72,7 +72,7 @@ def _context(
     confused = views.confused_pairs(primary)
     context: dict[str, Any] = {
         "title": f"{primary.name} on {primary.split}",
-        "dataset": primary.annotations.name,
+        "dataset": primary.recipe.data.annotations.name,
         "primary": primary,
         "others": [run.name for run in others],
         "headline": _headline(primary),
@@ -221,7 +221,7 @@ def _clip_groups(runs: Sequence[RunSummary], num_clips: int) -> dict[str, Any]:
     pairs = [(runs[0], runs[1]), (runs[1], runs[0])] if len(runs) > 1 else []
     found = [clip_views.only_right(a, b, len(primary.predictions.ids)) for a, b in pairs]
     shown = [*hard, *(clip for clips in found for clip in clips[:num_clips])]
-    films = film_strips(primary.annotations, primary.split, shown)
+    films = film_strips(primary.recipe.data.annotations, primary.split, shown)
     return {
         "hard": [clip_views.card(clip, runs, films) for clip in hard],
         "differences": [

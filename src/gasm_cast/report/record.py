@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from jaxtyping import Float, Int
-
-from gasm_cast.config import to_toml
+from gasm_cast.config import Recipe, config_hash
 from gasm_cast.errors import InputError
+from gasm_cast.predictions import Predictions, read_predictions
 from gasm_cast.runs import Run
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions of one split, clip by clip."""
-
-    ids: tuple[str, ...]
-    labels: Int[np.ndarray, " clips"]
-    predictions: Int[np.ndarray, " clips"]
-    probabilities: Float[np.ndarray, "clips classes"]
-    layer_predictions: Int[np.ndarray, "clips layers"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +21,7 @@ class RunSummary:
     name: str
     """How tables call it: the model, and what else tells it from the others."""
     path: Path
-    kind: str
-    recipe_hash: str
-    recipe_toml: str
-    annotations: Path
+    recipe: Recipe
     split: str
     metrics: Mapping[str, Any]
     """The content of metrics.json."""
@@ -51,18 +33,27 @@ class RunSummary:
     """The lines of metrics.jsonl that end an epoch."""
 
     @property
+    def recipe_hash(self) -> str:
+        """Hash of the recipe."""
+        return config_hash(self.recipe)
+
+    @property
+    def seedless_hash(self) -> str:
+        """Hash of the recipe without its seed: equal for runs that differ in nothing else."""
+        return config_hash(replace(self.recipe, training=replace(self.recipe.training, seed=0)))
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Classes, in the order of their indices."""
         return tuple(entry["name"] for entry in self.metrics["classes"])
 
 
-def read_run(path: Path, split: str | None = None, name: str | None = None) -> RunSummary:
-    """Read an evaluated run.
+def read_run(path: Path, split: str | None = None) -> RunSummary:
+    """Read an evaluated run; it is named by its kind of model.
 
     Args:
         path: Run folder.
         split: Split to report; the recipe's validation split by default.
-        name: Name in tables; the kind of model by default.
 
     Raises:
         InputError: if the folder is no run, or the split has not been evaluated.
@@ -75,41 +66,39 @@ def read_run(path: Path, split: str | None = None, name: str | None = None) -> R
             f"{path}: split {split!r} has not been evaluated; run `gasm-cast evaluate {path} --split {split}`"
         )
     return RunSummary(
-        name=name or run.recipe.model.kind,
+        name=run.recipe.model.kind,
         path=path,
-        kind=run.recipe.model.kind,
-        recipe_hash=run.hash,
-        recipe_toml=to_toml(run.recipe),
-        annotations=run.recipe.data.annotations,
+        recipe=run.recipe,
         split=split,
         metrics=_read_json(folder / "metrics.json"),
-        predictions=_read_predictions(folder / "predictions.parquet"),
+        predictions=read_predictions(folder / "predictions.parquet"),
         environment=_read_json(path / "environment.json"),
         cost=_read_json(path / "cost.json") if (path / "cost.json").exists() else {},
         epochs=tuple(run.events("epoch")),
     )
 
 
-def _read_predictions(path: Path) -> Predictions:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; evaluate the run again") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a Parquet file: {error}; evaluate the run again") from None
+def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, list[RunSummary]]:
+    """Read runs and gather those that differ in their seed only, in the order given.
 
-    def matrix(name: str) -> np.ndarray:
-        """A column of equally long lists, `[clips, length]`."""
-        flat: np.ndarray = table[name].combine_chunks().flatten().to_numpy()
-        return flat.reshape(table.num_rows, -1)
+    Groups are named by their kind of model, and where two groups share it, by the folder
+    of their first run as well. Runs of a group with several are told apart by their seed.
 
-    return Predictions(
-        ids=tuple(table["id"].to_pylist()),
-        labels=table["label"].to_numpy(),
-        predictions=table["prediction"].to_numpy(),
-        probabilities=matrix("probabilities"),
-        layer_predictions=matrix("layer_predictions"),
-    )
+    Raises:
+        InputError: as :func:`read_run`.
+    """
+    by_hash: dict[str, list[RunSummary]] = {}
+    for path in paths:
+        run = read_run(path, split)
+        by_hash.setdefault(run.seedless_hash, []).append(run)
+    kinds = [runs[0].recipe.model.kind for runs in by_hash.values()]
+    groups = {}
+    for runs in by_hash.values():
+        kind = runs[0].recipe.model.kind
+        name = kind if kinds.count(kind) == 1 else f"{kind} ({runs[0].path.name})"
+        seeds = [f"{name}, seed {run.recipe.training.seed}" for run in runs] if len(runs) > 1 else [name]
+        groups[name] = [replace(run, name=seed) for run, seed in zip(runs, seeds, strict=True)]
+    return groups
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gasm_cast.config import to_toml
 from gasm_cast.report.record import RunSummary
 from gasm_cast.report.tables import Column, Table, Value, write_value
 
@@ -156,6 +157,40 @@ def cost(runs: Sequence[RunSummary]) -> Table | None:
     return Table("Cost of each model, at the batch size of its run", columns, rows)
 
 
+def comparisons(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Paired differences of one model against others, as `evaluation.comparison` records them."""
+    columns = (
+        Column("Model"),
+        Column("Against"),
+        Column("Seeds"),
+        Column("Clips", "count"),
+        Column("Accuracy", "percent"),
+        Column("Theirs", "percent"),
+        Column("Difference", "points"),
+        Column("95% interval", "points-interval"),
+        Column("Better on", "count"),
+        Column("Worse on", "count"),
+        Column("McNemar p", "number"),
+    )
+    rows = tuple(
+        (
+            record["a"],
+            record["b"],
+            f"{record['num_seeds_a']} and {record['num_seeds_b']}",
+            record["num_clips"],
+            record["accuracy_a"],
+            record["accuracy_b"],
+            record["difference"],
+            tuple(record["interval"]),
+            record["num_only_a"],
+            record["num_only_b"],
+            record["p_value"],
+        )
+        for record in records
+    )
+    return Table("Paired differences on the same clips, in points of top-1 accuracy", columns, rows)
+
+
 def table(table: Table, classes_of_row: Mapping[int, str] | None = None) -> dict[str, Any]:
     """A table as the template prints it.
 
@@ -215,5 +250,5 @@ def provenance(run: RunSummary) -> dict[str, Any]:
             f"gasm-cast train {shlex.quote(str(run.path / 'config.toml'))}\n"
             f"gasm-cast evaluate {shlex.quote(str(run.path))} --split {run.split}"
         ),
-        "toml": run.recipe_toml,
+        "toml": to_toml(run.recipe),
     }

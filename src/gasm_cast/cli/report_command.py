@@ -1,0 +1,50 @@
+"""`gasm-cast report`: one HTML page for a run or a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """One HTML page for a run or a comparison.
+
+    The page is a single file that loads nothing: mail it, open it offline. It is about the
+    first run; with more, the first is compared with each of the others.
+    """
+
+    paths: Positional[tuple[Path, ...]]
+    """Run folders."""
+    out: Path | None = None
+    """The page; report.html in the first run's folder by default."""
+    split: str | None = None
+    """Split to report; the recipe's validation split by default."""
+    num_clips: int = 12
+    """Clips that the page shows in each group; 0 shows none."""
+    pdf: bool = False
+    """Print the page to a PDF beside it, with a Chromium or Chrome found on this machine."""
+
+
+def run(options: Options) -> int:
+    """Write the page."""
+    from gasm_cast.cli.compare_command import compare_groups
+    from gasm_cast.report import build, read_groups, views
+    from gasm_cast.report.browser import print_pdf
+
+    groups = read_groups(options.paths, options.split)
+    runs = [run for group in groups.values() for run in group]
+    records = [comparison.record for comparison in compare_groups(groups)] if len(groups) > 1 else []
+    out = options.out or options.paths[0] / "report.html"
+    build(
+        runs,
+        out,
+        comparisons=[views.comparisons(records)] if records else [],
+        num_clips=options.num_clips,
+    )
+    print(out)
+    if options.pdf:
+        print(print_pdf(out))
+    return 0
