@@ -10,18 +10,28 @@ SIZE = (48, 64)
 NUM_FRAMES = 20
 
 
-def write_clip(path: Path, seed: int) -> Path:
+def pictures(seed: int, num_frames: int = NUM_FRAMES) -> list[np.ndarray]:
     """A bright square that moves over a textured ground; both depend on the seed."""
     random = np.random.default_rng(seed)
     ground = random.integers(0, 120, (*SIZE, 3), dtype=np.uint8)
     row, step = int(random.integers(0, SIZE[0] - 16)), int(random.choice([-2, 2]))
-    pictures = []
-    for index in range(NUM_FRAMES):
+    made = []
+    for index in range(num_frames):
         picture = ground.copy()
         column = 24 + step * index % (SIZE[1] - 40)
         picture[row : row + 16, column : column + 16] = (250, 220, 40)
-        pictures.append(picture)
-    return encode(path, pictures)
+        made.append(picture)
+    return made
+
+
+def write_clip(path: Path, seed: int) -> Path:
+    """A clip of one scene."""
+    return encode(path, pictures(seed))
+
+
+def write_long_clip(path: Path, seeds: tuple[int, ...], num_frames: int) -> Path:
+    """Scenes of `num_frames` each, one after the other."""
+    return encode(path, [picture for seed in seeds for picture in pictures(seed, num_frames)])
 
 
 def write_plain(path: Path, colour: tuple[int, int, int]) -> Path:
@@ -29,14 +39,14 @@ def write_plain(path: Path, colour: tuple[int, int, int]) -> Path:
     return encode(path, [np.full((*SIZE, 3), colour, np.uint8)] * NUM_FRAMES)
 
 
-def encode(path: Path, pictures: list[np.ndarray]) -> Path:
-    """Encode as VP9."""
+def encode(path: Path, frames: list[np.ndarray]) -> Path:
+    """Encode as VP9, 12 frames a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=12)
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
         stream.options = {"cpu-used": "8", "deadline": "realtime"}
-        for picture in pictures:
+        for picture in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(stream.encode())
     return path

@@ -113,8 +113,8 @@ def extract(
                 begun = time.perf_counter()
                 reason = _write(writer, source.name, features)
                 pipeline.timing.write_sec += time.perf_counter() - begun
-                if isinstance(features, VideoFeatures) and reason is None and features.num_damaged:
-                    damaged[source.name] = f"{features.num_damaged} packets or frames lost"
+                if isinstance(features, VideoFeatures) and reason is None and features.flaws:
+                    damaged[source.name] = "; ".join(features.flaws)
                 bar.advance(failed=reason is not None)
     while world_size > 1 and not writer.is_complete:
         time.sleep(_POLL_SEC)

@@ -84,19 +84,20 @@ class Extractor:
                 "turned into such features here; extract it where the others come from, and import it"
             )
         semantic, motion = (made_by["streams"][stream]["backbone"] for stream in ("semantic", "motion"))
+        num_frames = made_by["streams"]["semantic"]["grid"][0]
         options = ExtractorOptions(
             semantic=semantic["name"],
             motion=motion["name"],
-            semantic_weights=semantic_weights,
-            motion_weights=motion_weights,
-            semantic_frames=semantic.get("semantic_frames", "mean"),
+            semantic_weights=semantic_weights or _hub_id(semantic, "--semantic-weights"),
+            motion_weights=motion_weights or _hub_id(motion, "--motion-weights"),
+            semantic_frames=semantic.get("semantic_frames", "mean" if num_frames == 1 else num_frames),
             views=(num_views or len(CROPS[crops])) // len(CROPS[crops]),
             crops=crops,
             device=device,
-            precision=semantic.get("precision", motion.get("precision", "auto")),
         )
         extractor = cls.load(options)
-        if found := difference(made_by, provenance(extractor.description().to_json())):
+        made_now = provenance(extractor.description().to_json())
+        if found := difference(_without_names(made_by), _without_names(made_now)):
             raise InputError(f"features made now would differ from those of the model: {found} (then, now)")
         return extractor
 
@@ -131,6 +132,35 @@ class Extractor:
             num_views=self.num_views,
             dtype=dtype,
         )
+
+
+def _hub_id(backbone: Mapping[str, Any], option: str) -> str | None:
+    """Where to fetch the weights of a described backbone; None if its name tells.
+
+    Raises:
+        InputError: if they came from a file of the person who extracted.
+    """
+    weights = backbone.get("weights")
+    if weights is None or "/" in weights:
+        return weights
+    raise InputError(
+        f"the {backbone['name']} features were made with the weights {weights} "
+        f"(sha256 {backbone['sha256'][:16]}...); say where they lie with {option}"
+    )
+
+
+def _without_names(made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """A provenance without what may differ here: what the weights are called, and half precision.
+
+    Weights are told apart by their content. Features made in bf16 on a GPU differ from those
+    made in fp32 by rounding alone, and who predicts may have no GPU.
+    """
+    free = ("weights", "revision", "precision")
+    streams = {
+        name: {**stream, "backbone": {k: v for k, v in stream["backbone"].items() if k not in free}}
+        for name, stream in made_by["streams"].items()
+    }
+    return {**made_by, "streams": streams}
 
 
 def _own_device(device: str) -> str:

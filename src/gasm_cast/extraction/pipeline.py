@@ -12,6 +12,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -20,6 +21,7 @@ from gasm_cast.backbones import Backbone
 from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.reading import Reading, Source
+from gasm_cast.extraction.windows import Window, cut_windows
 from gasm_cast.extraction.workers import Failed, WorkerPool, num_cores
 
 
@@ -29,8 +31,8 @@ class VideoFeatures:
 
     semantic: Float[np.ndarray, "views tokens width"]
     motion: Float[np.ndarray, "views segments motion_width"]
-    num_damaged: int
-    """Packets and frames of the file that could not be decoded and were passed over."""
+    flaws: tuple[str, ...]
+    """What is wrong with the file although it gave frames."""
 
 
 @dataclass
@@ -59,8 +61,7 @@ class Pipeline:
     def run(self, groups: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
         """Each source with its features, in order; the pool of workers lives as long as the iteration."""
         num_workers = self.options.workers or num_cores()
-        in_worker = self.extractor.semantic.in_worker and self.extractor.motion.in_worker
-        videos_a_batch = 1 if in_worker else -(-self.options.batch_size // self.extractor.num_views)
+        videos_a_batch = self._videos_a_batch
         pool: WorkerPool[Source, Reading] = WorkerPool(
             self.extractor.reader(),
             num_workers=num_workers,
@@ -78,21 +79,44 @@ class Pipeline:
                         batch = []
                 yield from self._computed(batch)
 
+    def run_windows(
+        self, path: Path, *, window_sec: float, stride_sec: float
+    ) -> Iterator[tuple[Window, VideoFeatures]]:
+        """Features of the windows of a long video, in this process and in order of time.
+
+        Raises:
+            InputError: as :func:`cut_windows`, and VideoError if the video gives no frames.
+        """
+        reader = self.extractor.reader()
+        windows = cut_windows(path, reader.samplings, window_sec=window_sec, stride_sec=stride_sec)
+        while batch := list(itertools.islice(windows, self._videos_a_batch)):
+            readings = [reader.compute(window.frames) for window in batch]
+            yield from zip(batch, self._finished(readings), strict=True)
+
+    @property
+    def _videos_a_batch(self) -> int:
+        """Videos whose views make a batch; where no batches are needed, each goes its way at once."""
+        if self.extractor.semantic.in_worker and self.extractor.motion.in_worker:
+            return 1
+        return -(-self.options.batch_size // self.extractor.num_views)
+
     def _computed(
         self, batch: list[tuple[Source, Reading | Failed]]
     ) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
-        good = [reading for _, reading in batch if isinstance(reading, Reading)]
-        start = time.perf_counter()
-        semantic = iter(_tokens(self.extractor.semantic, [reading.semantic for reading in good]))
-        motion = iter(_tokens(self.extractor.motion, [reading.motion for reading in good]))
-        self.timing.compute_sec += time.perf_counter() - start
+        finished = iter(self._finished([reading for _, reading in batch if isinstance(reading, Reading)]))
         for source, reading in batch:
-            if isinstance(reading, Failed):
-                yield source, reading
-                continue
-            self.timing.decode_sec += reading.decode_sec
-            self.timing.compute_sec += reading.compute_sec
-            yield source, VideoFeatures(next(semantic), next(motion), reading.num_damaged)
+            yield source, reading if isinstance(reading, Failed) else next(finished)
+
+    def _finished(self, readings: list[Reading]) -> list[VideoFeatures]:
+        """Run the backbones of the main process on a batch."""
+        start = time.perf_counter()
+        semantic = _tokens(self.extractor.semantic, [reading.semantic for reading in readings])
+        motion = _tokens(self.extractor.motion, [reading.motion for reading in readings])
+        self.timing.compute_sec += time.perf_counter() - start
+        self.timing.compute_sec += sum(reading.compute_sec for reading in readings)
+        self.timing.decode_sec += sum(reading.decode_sec for reading in readings)
+        flaws = [reading.flaws for reading in readings]
+        return [VideoFeatures(*of_video) for of_video in zip(semantic, motion, flaws, strict=True)]
 
 
 def _tokens(

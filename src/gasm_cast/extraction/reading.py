@@ -6,17 +6,16 @@ Imports no torch: a worker starts in half a second and takes some tens of megaby
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from gasm_cast.backbones import Backbone
 from gasm_cast.extraction.workers import Failed
 from gasm_cast.video import Sampling, VideoError, sample_views
-
-WHOLE_VIDEO = (0.0, float("inf"))
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,6 @@ class Source:
     name: str
     path: Path | None
     """None where the annotations name a clip without a file."""
-    span_sec: tuple[float, float] = WHOLE_VIDEO
-    """Part of the video, from its first frame on."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class Reading:
     semantic: Shaped[np.ndarray, "views ..."]
     """`[views, tokens, width]` float32, or `[views, frames, size, size, 3]` uint8."""
     motion: Shaped[np.ndarray, "views ..."]
-    num_damaged: int
-    """Packets and frames that could not be decoded and were passed over."""
+    flaws: tuple[str, ...]
+    """What is wrong with the file although it gave frames."""
     decode_sec: float
     compute_sec: float
 
@@ -60,34 +57,36 @@ class VideoReader:
     semantic: StreamReader
     motion: StreamReader
 
+    @property
+    def samplings(self) -> tuple[Sampling, ...]:
+        """The views of both streams; those that both share are decoded once."""
+        return tuple(dict.fromkeys((*self.semantic.samplings, *self.motion.samplings)))
+
     def __call__(self, source: Source) -> Reading | Failed:
         """Read one video; one that gives no frames is :class:`Failed` with the decoder's reason."""
         if source.path is None:
             return Failed("no such file")
         start = time.perf_counter()
-        # Views that both streams share are decoded, and sent to the main process, once.
-        wanted = list(dict.fromkeys((*self.semantic.samplings, *self.motion.samplings)))
         try:
-            clips = sample_views(source.path, wanted, source.span_sec)
+            clips = sample_views(source.path, self.samplings)
         except VideoError as error:
             return Failed(error.reason)
-        frames = {sampling: clip.frames for sampling, clip in zip(wanted, clips, strict=True)}
+        frames = {sampling: clip.frames for sampling, clip in zip(self.samplings, clips, strict=True)}
+        decoded = time.perf_counter()
+        return replace(self.compute(frames), flaws=clips[0].flaws, decode_sec=decoded - start)
+
+    def compute(self, frames: Mapping[Sampling, UInt8[np.ndarray, "frames size size 3"]]) -> Reading:
+        """Stack the views and run the numpy backbones."""
+        start = time.perf_counter()
+        # One array for streams that see the same: it is then sent to the main process once.
         stacks = {
             samplings: np.stack([frames[sampling] for sampling in samplings])
             for samplings in {self.semantic.samplings, self.motion.samplings}
         }
-        decoded = time.perf_counter()
-        return Reading(
-            semantic=_computed(self.semantic, stacks),
-            motion=_computed(self.motion, stacks),
-            num_damaged=clips[0].num_damaged,
-            decode_sec=decoded - start,
-            compute_sec=time.perf_counter() - decoded,
+        semantic, motion = (
+            stacks[stream.samplings]
+            if stream.backbone is None
+            else stream.backbone.forward(stacks[stream.samplings])
+            for stream in (self.semantic, self.motion)
         )
-
-
-def _computed(
-    stream: StreamReader, stacks: dict[tuple[Sampling, ...], np.ndarray]
-) -> Shaped[np.ndarray, "views ..."]:
-    frames = stacks[stream.samplings]
-    return frames if stream.backbone is None else stream.backbone.forward(frames)
+        return Reading(semantic, motion, flaws=(), decode_sec=0.0, compute_sec=time.perf_counter() - start)

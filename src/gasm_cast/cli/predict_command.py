@@ -1,0 +1,292 @@
+"""`gasm-cast predict`: classify videos with a run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tyro.conf import Positional
+
+from gasm_cast.errors import InputError
+from gasm_cast.extraction.options import PipelineOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from gasm_cast.extraction.pipeline import Pipeline, VideoFeatures
+    from gasm_cast.extraction.reading import Source
+    from gasm_cast.models.checkpoints import LoadedModel
+    from gasm_cast.store import FeatureStore, StoredDtype
+
+_WINDOWS_A_STORE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Classify videos with a run.
+
+    Videos are extracted as those of the training were, stored as they were (for the moment),
+    and scored as `evaluate` scores: a clip that is in both gets the same probabilities.
+
+    Long videos: with --window-sec each part of a video is classified by itself, and the
+    CSV file says what happens when.
+
+    Exit code 1 says that some videos could not be read; they are listed with their reasons.
+    """
+
+    path: Positional[Path]
+    """Run folder."""
+    videos: Positional[tuple[Path, ...]]
+    """Video files, and folders of them."""
+    top: int = 5
+    """Most probable classes to show."""
+    window_sec: float | None = None
+    """Classify windows of this length instead of whole videos."""
+    stride_sec: float | None = None
+    """From one window's start to the next; half a window by default."""
+    exit_confidence: float | None = None
+    """Stop at the first layer whose best class has this probability."""
+    semantic_weights: str | None = None
+    """Where the semantic backbone's weights lie, if it needs a file of yours."""
+    motion_weights: str | None = None
+    """The same for the motion backbone."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+    pipeline: PipelineOptions = field(default_factory=PipelineOptions)
+    csv: Path | None = None
+    """Write video, start, end, class, score there, one row for each class shown."""
+    json: Path | None = None
+    """Write all probabilities there."""
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise InputError(f"--top must be positive, got {self.top}")
+        if self.stride_sec is not None and self.window_sec is None:
+            raise InputError("--stride-sec is the step of windows; give --window-sec as well")
+        if self.exit_confidence is not None and not 0 < self.exit_confidence <= 1:
+            raise InputError(f"--exit-confidence is a probability above 0, got {self.exit_confidence}")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the model says of a video or of a part of it."""
+
+    video: str
+    span_sec: tuple[float, float] | None
+    """The part; None for the whole video."""
+    probabilities: Float[np.ndarray, " classes"]
+    layers_used: int | None
+    """Exchange layers it took, with --exit-confidence."""
+
+
+def run(options: Options) -> int:
+    """Predict; 1 if some videos could not be read."""
+    from gasm_cast.extraction.extractor import Extractor
+    from gasm_cast.extraction.pipeline import Pipeline
+    from gasm_cast.models.checkpoints import load_checkpoint
+    from gasm_cast.runs import Run
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Run.open(options.path)
+    loaded = load_checkpoint(folder.best_checkpoint)
+    sources = _sources(options.videos)
+    num_views, dtype = _storage(folder.recipe.data.store)
+    extractor = Extractor.like(
+        loaded.provenance,
+        num_views=num_views,
+        semantic_weights=options.semantic_weights,
+        motion_weights=options.motion_weights,
+        device=options.device,
+    )
+    answers: list[Answer] = []
+    with tempfile.TemporaryDirectory(prefix="gasm-cast-") as scratch:
+        storing = _Storing(Pipeline(extractor, options.pipeline), dtype, Path(scratch) / "store")
+        if options.window_sec is None:
+            stores = storing.whole(sources)
+        else:
+            stride_sec = options.window_sec / 2 if options.stride_sec is None else options.stride_sec
+            stores = storing.windows(sources, options.window_sec, stride_sec)
+        for store, parts in stores:
+            for answer in _ask(loaded, store, parts, options):
+                print(_described(answer, loaded.class_names, options.top))
+                answers.append(answer)
+    failures = storing.failures
+    for video, reason in failures.items():
+        print(f"{video}: not read: {reason}", file=sys.stderr)
+    if options.csv is not None:
+        _write_csv(options.csv, answers, loaded.class_names, options.top)
+    if options.json is not None:
+        _write_json(options.json, answers, failures, loaded.class_names)
+    return 1 if failures else 0
+
+
+Parts = dict[str, tuple[str, tuple[float, float] | None]]
+"""Video and part of it that each id of a store stands for."""
+
+
+def _sources(videos: tuple[Path, ...]) -> list[Source]:
+    """Every video once, under its path; folders stand for the videos in them."""
+    from gasm_cast.extraction.reading import Source
+    from gasm_cast.extraction.sources import sources_in_folder
+
+    paths: list[Path] = []
+    for video in videos:
+        if video.is_dir():
+            paths += [source.path for source in sources_in_folder(video) if source.path is not None]
+        else:
+            paths.append(video)
+    if not paths:
+        raise InputError("name one or more videos, or folders of them, after the run folder")
+    return [Source(str(path), path) for path in dict.fromkeys(paths)]
+
+
+def _storage(store: Path) -> tuple[int | None, StoredDtype]:
+    """Views and dtype of the run's own store, if it is still there: `evaluate` sees the same."""
+    from gasm_cast.store import FeatureStore
+
+    if not (store / "manifest.json").exists():
+        return None, "float16"
+    description = FeatureStore.open(store).description
+    return description.num_views, description.dtype
+
+
+@dataclass
+class _Storing:
+    """Features of videos as stores that last for a moment: scored like those of a data set."""
+
+    pipeline: Pipeline
+    dtype: StoredDtype
+    folder: Path
+    failures: dict[str, str] = field(default_factory=dict)
+    """Reason by video."""
+
+    def whole(self, sources: list[Source]) -> Iterator[tuple[FeatureStore, Parts]]:
+        """One store with all videos."""
+        from gasm_cast.extraction.extract import extract
+        from gasm_cast.store import FeatureStore
+
+        summary = extract(
+            sources,
+            self.folder,
+            self.pipeline.extractor,
+            dtype=self.dtype,
+            options=self.pipeline.options,
+            progress=len(sources) > 1,
+        )
+        self.failures.update(summary.failures)
+        if summary.stored:
+            store = FeatureStore.open(self.folder)
+            yield store, {str(name): (str(name), None) for name in store.ids}
+
+    def windows(
+        self, sources: list[Source], window_sec: float, stride_sec: float
+    ) -> Iterator[tuple[FeatureStore, Parts]]:
+        """Small stores, one after the other, so that a video may be as long as it likes."""
+        from gasm_cast.video import VideoError
+
+        for source in sources:
+            assert source.path is not None
+            windows = self.pipeline.run_windows(source.path, window_sec=window_sec, stride_sec=stride_sec)
+            try:
+                while chunk := list(itertools.islice(windows, _WINDOWS_A_STORE)):
+                    parts: Parts = {
+                        f"{window.start_sec:.3f}": (source.name, (window.start_sec, window.end_sec))
+                        for window, _ in chunk
+                    }
+                    features = [features for _, features in chunk]
+                    yield self._store(dict(zip(parts, features, strict=True))), parts
+                    shutil.rmtree(self.folder)
+            except VideoError as error:
+                self.failures[source.name] = error.reason
+
+    def _store(self, features: dict[str, VideoFeatures]) -> FeatureStore:
+        from gasm_cast.store import FeatureStore, StoreWriter
+
+        description = self.pipeline.extractor.description(self.dtype)
+        with StoreWriter(self.folder, description, asked=list(features)) as writer:
+            for name, of_window in features.items():
+                writer.add(name, of_window.semantic, of_window.motion)
+        return FeatureStore.open(self.folder)
+
+
+def _ask(loaded: LoadedModel, store: FeatureStore, parts: Parts, options: Options) -> Iterator[Answer]:
+    """Score all that a store holds."""
+    import torch
+
+    from gasm_cast.config import TrainingConfig
+    from gasm_cast.evaluation.scoring import score
+    from gasm_cast.training.devices import resolve_precision
+
+    device = "cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu"
+    ids = list(parts)
+    if options.exit_confidence is None:
+        precision = resolve_precision(TrainingConfig(device=options.device))
+        model = loaded.model.to(device)
+        scores = score(model, store, ids, num_views=store.num_views, device=device, precision=precision)
+        for name, probabilities in zip(ids, scores.probabilities, strict=True):
+            yield Answer(*parts[name], probabilities, None)
+        return
+    for name in ids:
+        views = []
+        layers_used = 0
+        for view in range(store.num_views):
+            features = store.read([name], view)
+            early = loaded.model.predict_early(features.semantic, features.motion, options.exit_confidence)
+            views.append(early.logits.double().softmax(dim=-1)[0])
+            layers_used = max(layers_used, int(early.layers_used))
+        yield Answer(*parts[name], torch.stack(views).mean(dim=0).float().numpy(), layers_used)
+
+
+def _best(answer: Answer, top: int) -> list[tuple[int, float]]:
+    """The most probable classes, the lower index first on a tie."""
+    order = (-answer.probabilities).argsort(kind="stable")[:top]
+    return [(int(index), float(answer.probabilities[index])) for index in order]
+
+
+def _described(answer: Answer, class_names: tuple[str, ...], top: int) -> str:
+    span = "" if answer.span_sec is None else "  {:.2f} to {:.2f} s".format(*answer.span_sec)
+    layers = "" if answer.layers_used is None else f"  (after {answer.layers_used} layers)"
+    rows = [f"  {score:6.1%}  {class_names[index]}" for index, score in _best(answer, top)]
+    return "\n".join([f"{answer.video}{span}{layers}", *rows])
+
+
+def _write_csv(path: Path, answers: list[Answer], class_names: tuple[str, ...], top: int) -> None:
+    import csv
+
+    from gasm_cast.files import atomic_path
+
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["video", "start", "end", "class", "score"])
+        for answer in answers:
+            span = ("", "") if answer.span_sec is None else [f"{end:.3f}" for end in answer.span_sec]
+            for index, score in _best(answer, top):
+                writer.writerow([answer.video, *span, class_names[index], f"{score:.6f}"])
+
+
+def _write_json(
+    path: Path, answers: list[Answer], failures: Mapping[str, str], class_names: tuple[str, ...]
+) -> None:
+    from gasm_cast.files import write_text
+
+    predictions: list[dict[str, Any]] = [
+        {
+            "video": answer.video,
+            "span_sec": answer.span_sec,
+            "class": class_names[_best(answer, 1)[0][0]],
+            "probabilities": answer.probabilities.tolist(),
+            "layers_used": answer.layers_used,
+        }
+        for answer in answers
+    ]
+    content = {"class_names": class_names, "predictions": predictions, "failures": dict(failures)}
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,129 @@
+"""From video files to probabilities by the commands alone: extract, evaluate, predict agree."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.extraction.conftest import write_clip, write_long_clip
+
+from gasm_cast.cli import main
+from gasm_cast.config import DataConfig, ExchangeConfig, GraphConfig, HeadConfig, ModelConfig, Recipe
+from gasm_cast.models.checkpoints import ModelCard, save_checkpoint
+from gasm_cast.predictions import read_predictions
+from gasm_cast.runs import Run
+from gasm_cast.store import FeatureStore
+
+CLASSES = ("Pulling something", "Pushing something", "Holding something")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips of three classes, as a list with one split, and a store of two views."""
+    root = tmp_path_factory.mktemp("data")
+    rows = []
+    for index in range(6):
+        write_clip(root / "annotations" / "videos" / f"{index}.webm", index)
+        rows.append(f"{index}.webm,{index % 3}")
+    (root / "annotations" / "labels.json").write_text(json.dumps(dict(zip(CLASSES, "012", strict=True))))
+    (root / "annotations" / "validation.csv").write_text("path,label\n" + "\n".join(rows))
+    assert main(["extract", str(root / "annotations"), "--out", str(root / "store"), "--views", "2"]) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(data: Path) -> Run:
+    """An untrained model whose every layer has a say."""
+    recipe = Recipe(
+        data=DataConfig(store=data / "store", annotations=data / "annotations"),
+        model=ModelConfig(
+            graph=GraphConfig(width=16, num_heads=2, similarity_width=8),
+            exchange=ExchangeConfig(width=16, num_heads=2),
+            head=HeadConfig(coarse_layers=1),
+        ),
+    )
+    store = FeatureStore.open(data / "store")
+    run = Run.create(data / "run", recipe)
+    card = ModelCard(
+        recipe=recipe,
+        class_names=CLASSES,
+        num_groups=3,
+        semantic=store.streams["semantic"],
+        motion=store.streams["motion"],
+        provenance=store.provenance,
+    )
+    torch.manual_seed(0)
+    model = card.build()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    save_checkpoint(run.best_checkpoint, model.state_dict(), card, epoch=1, step=1)
+    return run
+
+
+def test_predict_gives_the_probabilities_of_evaluate(data: Path, run: Run, tmp_path: Path) -> None:
+    assert main(["evaluate", str(run.path)]) == 0
+    evaluated = read_predictions(run.evaluation("validation") / "predictions.parquet")
+    videos = [str(data / "annotations" / "videos" / f"{name}.webm") for name in evaluated.ids]
+    assert main(["predict", str(run.path), *videos, "--json", str(tmp_path / "said.json")]) == 0
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert [prediction["video"] for prediction in said["predictions"]] == videos
+    given = np.array([prediction["probabilities"] for prediction in said["predictions"]])
+    assert np.ptp(given, axis=0).max() > 1e-3  # the clips are told apart
+    np.testing.assert_allclose(given, evaluated.probabilities, atol=1e-5)
+
+
+def test_unreadable_videos_are_listed_and_the_others_classified(
+    data: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"nothing")
+    videos = [
+        str(tmp_path / "absent.mp4"),
+        str(data / "annotations" / "videos" / "0.webm"),
+        str(tmp_path / "broken.mp4"),
+    ]
+    assert main(["predict", str(run.path), *videos, "--top", "2", "--json", str(tmp_path / "said.json")]) == 1
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert [prediction["video"] for prediction in said["predictions"]] == videos[1:2]
+    assert set(said["failures"]) == {videos[0], videos[2]}
+    captured = capsys.readouterr()
+    assert f"{videos[0]}: not read: no such file" in captured.err
+    assert captured.out.count("%") == 2
+    assert main(["predict", str(run.path), videos[0]]) == 1  # and if nothing can be read at all
+
+
+def test_windows_of_a_long_video_are_those_clips(data: Path, run: Run, tmp_path: Path) -> None:
+    long = write_long_clip(tmp_path / "long.webm", seeds=(1, 2), num_frames=60)
+    assert (
+        main(
+            [
+                "predict",
+                str(run.path),
+                str(long),
+                "--window-sec",
+                "4",
+                "--stride-sec",
+                "3",
+                "--csv",
+                str(tmp_path / "said.csv"),
+                "--top",
+                "1",
+            ]
+        )
+        == 0
+    )
+    with open(tmp_path / "said.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(float(row["start"]), float(row["end"])) for row in rows] == [(0, 4), (3, 7), (6, 10)]
+
+
+def test_early_exit_says_where_the_model_stopped(data: Path, run: Run, tmp_path: Path) -> None:
+    video = str(data / "annotations" / "videos" / "0.webm")
+    layers = []
+    for confidence in ("0.01", "1"):
+        arguments = ["--exit-confidence", confidence, "--json", str(tmp_path / "said.json")]
+        assert main(["predict", str(run.path), video, *arguments]) == 0
+        layers.append(json.loads((tmp_path / "said.json").read_text())["predictions"][0]["layers_used"])
+    assert layers == [2, 3]  # the first layer answers verb groups, so it cannot be the last
