@@ -8,11 +8,14 @@ from gasm_cast.store.manifest import (
     fingerprint,
     provenance,
 )
-from gasm_cast.store.reader import Features, FeatureStore
+from gasm_cast.store.prefetch import Batch
+from gasm_cast.store.reader import FeatureStore
 from gasm_cast.store.sampler import BatchSampler
+from gasm_cast.store.slots import Features
 from gasm_cast.store.writer import StoreWriter, UnfitFeaturesError
 
 __all__ = [
+    "Batch",
     "BatchSampler",
     "FeatureStore",
     "Features",

@@ -18,6 +18,8 @@ STREAMS = ("semantic", "motion")
 StoredDtype = Literal["float16", "bfloat16", "float32", "int8"]
 """How numbers lie on disk; `int8` has a scale per token and a scale per channel of each shard."""
 
+ITEM_BYTES: Mapping[StoredDtype, int] = {"float16": 2, "bfloat16": 2, "float32": 4, "int8": 1}
+
 
 @dataclass(frozen=True)
 class StreamDescription:
@@ -52,6 +54,12 @@ class StoreDescription:
     def specs(self) -> dict[str, StreamSpec]:
         """Shape of each stream by name."""
         return {"semantic": self.semantic.spec, "motion": self.motion.spec}
+
+    @property
+    def view_bytes(self) -> int:
+        """Bytes that one view of a clip takes on disk, without the scales of int8."""
+        numbers = sum(spec.grid.num_tokens * spec.width for spec in self.specs.values())
+        return numbers * ITEM_BYTES[self.dtype]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as manifest and shards hold them."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,11 @@ from gasm_cast.geometry import StreamSpec
 from gasm_cast.store import manifest
 from gasm_cast.store.index import Index
 from gasm_cast.store.manifest import StoreDescription
-from gasm_cast.store.rows import RowDecoder, ShardFiles
+from gasm_cast.store.prefetch import READ_AHEAD_BYTES, Batch, prefetch
+from gasm_cast.store.rows import ShardFiles
+from gasm_cast.store.slots import DeviceSlot, Features, HostSlot, Request, Slot
 
-
-@dataclass(frozen=True)
-class Features:
-    """Tokens of a batch of clips."""
-
-    semantic: Float[Tensor, "batch tokens width"]
-    motion: Float[Tensor, "batch segments motion_width"]
+NUM_THREADS = 2
 
 
 class FeatureStore:
@@ -44,7 +40,7 @@ class FeatureStore:
                 f"{self.manifest['num_samples']}; `gasm-cast store verify` tells more"
             )
         _check_sizes(path, self.manifest["shards"])
-        self.files = ShardFiles([path / shard["file"] for shard in self.manifest["shards"]])
+        self._files = ShardFiles([path / shard["file"] for shard in self.manifest["shards"]])
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
@@ -60,6 +56,13 @@ class FeatureStore:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __getitem__(
+        self, row: int
+    ) -> tuple[Float[Tensor, "tokens width"], Float[Tensor, "segments motion_width"]]:
+        """Both streams of one clip's first view: makes a store a data set for torch's DataLoader."""
+        features = self.read_rows(np.array([row]))
+        return features.semantic[0], features.motion[0]
 
     @property
     def ids(self) -> np.ndarray:
@@ -112,26 +115,57 @@ class FeatureStore:
         Raises:
             InputError: if the view is not there, or the disk fails.
         """
-        self.check_view(view)
-        batch = len(rows)
-        out = {
-            name: torch.empty(batch, spec.grid.num_tokens, spec.width, dtype=dtype)
-            for name, spec in self.streams.items()
-        }
-        decoder = RowDecoder(self.description)
-        for place, position in enumerate(rows):
-            shard, row = self.files.open(int(self.index.shard[position])), int(self.index.row[position])
-            decoder.read(shard, row + view, {name: tokens[place] for name, tokens in out.items()})
-        return Features(**out)
+        request = self._request(rows, np.full(len(rows), view))
+        slot = HostSlot(self.description, len(rows), dtype)
+        slot.fill(request.locate(self.index), self._files)
+        return slot.features(len(rows))
 
-    def check_view(self, view: int) -> None:
-        """Refuse a view that the store does not hold.
+    def batches(
+        self,
+        batches: Sequence[Int[np.ndarray, _]],
+        *,
+        views: Sequence[Int[np.ndarray, _]] | int = 0,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        num_threads: int = NUM_THREADS,
+    ) -> Iterator[Batch]:
+        """Read batches ahead of their use, in the order given.
+
+        On the host a batch's tensors are buffers that are used again: they hold until the
+        next batch is asked for. On a GPU they are the consumer's own.
+
+        Args:
+            batches: Positions in the store of each batch's clips, as :meth:`rows` gives them.
+            views: The view of each of them, in the same layout; or one for all.
+            device: Where features are wanted; to a GPU they are copied in the background.
+            dtype: Floating dtype they are wanted in.
+            num_threads: Threads that read.
 
         Raises:
-            InputError: if so.
+            InputError: if a view is not there, or the disk fails.
         """
-        if not 0 <= view < self.num_views:
-            raise InputError(f"{self.path} holds {self.num_views} views a clip, view {view} was asked for")
+        if isinstance(views, int):
+            views = [np.full(len(rows), views) for rows in batches]
+        requests = [self._request(*of_batch) for of_batch in zip(batches, views, strict=True)]
+        if not requests:
+            return
+        largest = max(len(request.rows) for request in requests)
+        make_slot: Callable[[], Slot]
+        if torch.device(device).type == "cuda":
+            stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            make_slot = functools.partial(DeviceSlot, self.description, largest, dtype, stream)
+        else:
+            make_slot = functools.partial(HostSlot, self.description, largest, dtype)
+        num_ahead = -(-READ_AHEAD_BYTES // (largest * self.description.view_bytes))
+        yield from prefetch(
+            requests, self.index, self._files, make_slot, num_threads=num_threads, num_ahead=num_ahead
+        )
+
+    def _request(self, rows: Int[np.ndarray, " batch"], views: Int[np.ndarray, " batch"]) -> Request:
+        outside = views[(views < 0) | (views >= self.num_views)]
+        if len(outside):
+            raise InputError(f"{self.path} holds {self.num_views} views a clip, got view {outside[0]}")
+        return Request(rows, views)
 
 
 def _read_manifest(path: Path) -> Mapping[str, Any]:

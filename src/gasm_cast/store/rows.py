@@ -7,6 +7,7 @@ large the store, and are as fast when the pages are cached.
 from __future__ import annotations
 
 import functools
+import math
 import mmap
 import os
 import resource
@@ -19,11 +20,12 @@ from torch import Tensor
 
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import StreamSpec
-from gasm_cast.store.manifest import StoredDtype, StoreDescription
+from gasm_cast.store.manifest import STREAMS, StoredDtype
 from gasm_cast.store.quantization import dequantize
 from gasm_cast.store.shards import StoredTensor, read_shard
 
 MOST_OPEN_FILES = 512
+CAN_READ_AHEAD = hasattr(os, "posix_fadvise") and hasattr(os, "RWF_NOWAIT")  # not on macOS
 TORCH_DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
@@ -50,19 +52,26 @@ class OpenShard:
         Raises:
             InputError: if the file became shorter, or the disk fails.
         """
-        stored = self._tensors[name]
+        start, _ = self._span(name, row)
         try:
-            count = os.preadv(self._descriptor, [target], stored.start + row * stored.row_bytes)
+            count = os.preadv(self._descriptor, [target], start)
         except OSError as error:
             raise InputError(f"{self._path}: cannot read: {error.strerror}") from None
         if count != len(target):
             raise InputError(f"{self._path}: cut short while it was read; write the store again")
 
-    def read_ahead(self, name: str, row: int) -> None:
-        """Let the kernel fetch a row that will be wanted soon."""
+    def read_ahead(self, row: int) -> None:
+        """Let the kernel fetch a row of each stream, unless its first byte is in memory already."""
+        if not CAN_READ_AHEAD:
+            return
+        spans = [self._span(name, row) for name in STREAMS]
+        if not _is_cached(self._descriptor, spans[0][0]):
+            for start, num_bytes in spans:
+                os.posix_fadvise(self._descriptor, start, num_bytes, os.POSIX_FADV_WILLNEED)
+
+    def _span(self, name: str, row: int) -> tuple[int, int]:
         stored = self._tensors[name]
-        start = stored.start + row * stored.row_bytes
-        os.posix_fadvise(self._descriptor, start, stored.row_bytes, os.POSIX_FADV_WILLNEED)
+        return stored.start + row * stored.row_bytes, stored.row_bytes
 
 
 class ShardFiles:
@@ -115,36 +124,26 @@ class RowBuffer:
         return dequantize(tokens, token_scale, channel_scale, out)
 
 
-class RowDecoder:
-    """Reads single clips into tensors of any floating dtype; one for each thread."""
-
-    def __init__(self, description: StoreDescription) -> None:
-        # A row passes through memory small enough for the processor's cache on its way to `out`.
-        self._buffers = {
-            name: RowBuffer(name, spec, description.dtype, 1) for name, spec in description.specs.items()
-        }
-
-    def read(self, shard: OpenShard, row: int, out: Mapping[str, Float[Tensor, "tokens width"]]) -> None:
-        """Fill each stream's tensor with one row of a shard.
-
-        Raises:
-            InputError: as :meth:`OpenShard.read`.
-        """
-        for name, tokens in out.items():
-            self._buffers[name].read(shard, row, 0)
-            self._buffers[name].decode(tokens[None])
-
-
 def aligned_empty(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool = False) -> Tensor:
     """Memory that starts on a page: the kernel copies into it at full speed.
 
     Numpy's arrays start 16 bytes past one. Pinned, a GPU can fetch it in the background.
     """
-    if pinned:
-        return torch.empty(shape, dtype=dtype, pin_memory=True)  # whole pages already
-    count = torch.Size(shape).numel()
-    pages = mmap.mmap(-1, max(1, count * dtype.itemsize))
+    count = math.prod(shape)
+    if pinned or count == 0:
+        return torch.empty(shape, dtype=dtype, pin_memory=pinned)  # pinned memory is whole pages already
+    pages = mmap.mmap(-1, count * dtype.itemsize)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(pages, dtype=dtype, count=count).reshape(shape)
+
+
+def _is_cached(descriptor: int, offset: int) -> bool:
+    """Whether a byte of a file can be read without waiting for the disk; False if that cannot be told."""
+    try:
+        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
+    except OSError:  # not cached (EAGAIN), or a file system without such reads
+        return False
 
 
 def _row_bytes(tensor: Shaped[Tensor, "batch ..."]) -> list[memoryview]:

@@ -8,6 +8,7 @@ no copy. Any safetensors reader opens it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -41,7 +42,7 @@ class StoredTensor:
     start: int
     """First byte, from the start of the file."""
 
-    @property
+    @functools.cached_property
     def row_bytes(self) -> int:
         """Bytes of one entry of the first dimension."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize

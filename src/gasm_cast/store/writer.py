@@ -312,9 +312,8 @@ class _PendingShard:
 
 
 def default_samples_per_shard(description: StoreDescription) -> int:
-    """Clips that make a shard of 64 MiB in half precision: large reads and writes, little to lose."""
-    numbers = sum(spec.grid.num_tokens * spec.width for spec in description.specs.values())
-    return max(1, SHARD_BYTES // (2 * numbers * description.num_views))
+    """Clips that make a shard of about 64 MiB: large reads and writes, little to lose."""
+    return max(1, SHARD_BYTES // (description.view_bytes * description.num_views))
 
 
 def _complete(path: Path, description: StoreDescription, shards: Sequence[Shard]) -> None:

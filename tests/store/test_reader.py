@@ -1,0 +1,191 @@
+import json
+import multiprocessing
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from gasm_cast.errors import InputError
+from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, provenance
+from gasm_cast.store.rows import OpenShard
+
+from .conftest import MOTION, SEMANTIC, clip, describe, write
+
+
+@pytest.fixture
+def store(tmp_path: Path, ids: list[str]) -> FeatureStore:
+    write(tmp_path / "store", ids, describe(num_views=2), failures=[ids[5]])
+    return FeatureStore.open(tmp_path / "store")
+
+
+def test_describes_itself(store: FeatureStore) -> None:
+    assert store.streams == {"semantic": SEMANTIC, "motion": MOTION}
+    assert store.num_views == 2
+    assert len(store) == len(store.ids) == 29
+    assert store.manifest["num_failures"] == 1
+    assert [shard["num_samples"] for shard in store.manifest["shards"]] == [4, 3, 4, 4, 4, 4, 4, 2]
+
+
+def test_missing_ids_are_named_with_their_reason(store: FeatureStore, ids: list[str]) -> None:
+    with pytest.raises(InputError) as refusal:
+        store.rows([ids[0], "nowhere", ids[5], "~", ""])
+    assert "lacks 4 of 5 ids" in str(refusal.value)
+    assert f"'nowhere', '{ids[5]}' (failed: cannot decode {ids[5]}), '~', ''" in str(refusal.value)
+
+
+def test_reads_nothing(store: FeatureStore) -> None:
+    features = store.read([])
+    assert features.semantic.shape == (0, SEMANTIC.grid.num_tokens, SEMANTIC.width)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_batches_give_what_was_asked_in_order(
+    store: FeatureStore, dtype: torch.dtype, num_threads: int
+) -> None:
+    generator = np.random.default_rng(0)
+    rows = [generator.integers(0, 29, size) for size in (5, 3, 5, 1, 4, 5, 5, 2)]
+    views = [generator.integers(0, 2, len(batch)) for batch in rows]
+    num_batches = 0
+    for batch, of_rows, of_views in zip(
+        store.batches(rows, views=views, dtype=dtype, num_threads=num_threads), rows, views, strict=True
+    ):
+        np.testing.assert_array_equal(batch.rows, of_rows)
+        np.testing.assert_array_equal(batch.views, of_views)
+        assert batch.features.semantic.dtype == dtype
+        assert len(batch.features.motion) == len(of_rows)
+        for place, (row, view) in enumerate(zip(of_rows, of_views, strict=True)):
+            name = store.ids[row]
+            expected = clip(name, "semantic", 2)[view], clip(name, "motion", 2)[view]
+            np.testing.assert_array_equal(batch.features.semantic[place].float().numpy(), expected[0])
+            np.testing.assert_array_equal(batch.features.motion[place].float().numpy(), expected[1])
+        num_batches += 1
+    assert num_batches == 8
+    assert not list(store.batches([]))
+
+
+def test_batches_may_be_left_early_and_errors_come_through(store: FeatureStore) -> None:
+    rows = [np.arange(4)] * 20
+    for batch in store.batches(rows):
+        assert len(batch.rows) == 4
+        break
+
+    os.truncate(store.path / "shards" / "00000.safetensors", 4200)
+    with pytest.raises(InputError, match=r"00000\.safetensors: cut short"):
+        list(store.batches(rows))
+
+
+def test_waiting_is_measured(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = OpenShard.read
+
+    def slow(self: OpenShard, name: str, row: int, target: memoryview) -> None:
+        time.sleep(0.01)
+        read(self, name, row, target)
+
+    rows = [np.arange(4)] * 4
+    quick = [batch.wait_sec for batch in store.batches(rows, num_threads=1)]
+    monkeypatch.setattr(OpenShard, "read", slow)
+    waits = [batch.wait_sec for batch in store.batches(rows, num_threads=1)]
+    assert min(waits) > 0.05
+    assert np.median(quick) < 0.05
+
+
+def test_a_slow_consumer_does_not_wait(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = OpenShard.read
+
+    def slow(self: OpenShard, name: str, row: int, target: memoryview) -> None:
+        time.sleep(0.002)
+        read(self, name, row, target)
+
+    monkeypatch.setattr(OpenShard, "read", slow)
+    waits = []
+    for batch in store.batches([np.arange(4)] * 6):
+        waits.append(batch.wait_sec)
+        time.sleep(0.1)  # a training step that takes longer than the read
+    assert max(waits[1:]) < 0.01
+
+
+@pytest.mark.parametrize("method", ["none", "fork", "spawn"])
+def test_worker_processes_read_the_same(store: FeatureStore, method: str) -> None:
+    store.read_rows(np.arange(3))  # files are open already when workers start
+    dataset: Any = store
+    context = None if method == "none" else multiprocessing.get_context(method)
+    loader = DataLoader(
+        dataset, batch_size=4, num_workers=0 if context is None else 2, multiprocessing_context=context
+    )
+    loaded = list(loader)
+    semantic = torch.cat([batch[0] for batch in loaded])
+    motion = torch.cat([batch[1] for batch in loaded])
+    expected = store.read(store.ids)
+    assert torch.equal(semantic, expected.semantic)
+    assert torch.equal(motion, expected.motion)
+
+
+def test_pickles_as_its_path(tmp_path: Path) -> None:
+    names = [f"clip-{number:06d}" for number in range(2000)]
+    write(tmp_path / "large", names, samples_per_shard=1000)
+    large = FeatureStore.open(tmp_path / "large")
+    pickled = pickle.dumps(large)
+    assert len(pickled) < 500
+    assert pickle.loads(pickled).ids.tolist() == names
+
+
+def test_what_is_not_a_store_is_refused(tmp_path: Path, store: FeatureStore) -> None:
+    with pytest.raises(InputError, match="is not a feature store; `gasm-cast extract` or `import` makes one"):
+        FeatureStore.open(tmp_path / "nowhere")
+    manifest = store.path / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(text[:-30])
+    with pytest.raises(InputError, match=r"manifest\.json: damaged"):
+        FeatureStore.open(store.path)
+    manifest.write_text(json.dumps({**json.loads(text), "format_version": 2}))
+    with pytest.raises(InputError, match="not gasm-cast-features version 1, got 2"):
+        FeatureStore.open(store.path)
+    manifest.write_text(text)
+    (store.path / "shards" / "00002.safetensors").unlink()
+    with pytest.raises(InputError, match=r"00002\.safetensors: missing, the manifest promises"):
+        FeatureStore.open(store.path)
+
+
+def test_the_fingerprint_is_of_what_made_the_features(tmp_path: Path, ids: list[str]) -> None:
+    def opened(name: str, **changes: Any) -> FeatureStore:
+        write(tmp_path / name, ids[:3], describe(**changes))
+        return FeatureStore.open(tmp_path / name)
+
+    one, half = opened("one"), opened("half", dtype="float32", num_views=2)
+    other = opened("other", revision="v2")
+    assert one.fingerprint == half.fingerprint != other.fingerprint
+    assert difference(one.provenance, half.provenance) is None
+    assert difference(one.provenance, other.provenance) == (
+        "streams.semantic.backbone.revision: 'v1' against 'v2'"
+    )
+    assert fingerprint(provenance(one.manifest)) == one.fingerprint == one.manifest["fingerprint"]
+
+
+def test_difference_names_the_first_place() -> None:
+    a = {"streams": {"semantic": {"grid": [1, 14, 14]}}, "preprocessing": {}}
+    assert difference(a, {**a, "streams": {"semantic": {"grid": [1, 16, 16]}}}) == (
+        "streams.semantic.grid: [1, 14, 14] against [1, 16, 16]"
+    )
+    assert difference(a, {**a, "preprocessing": {"crop": "centre"}}) == (
+        "preprocessing.crop: 'centre' in the second only"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "int8"])
+def test_every_stored_dtype_reads_as_any_other(tmp_path: Path, ids: list[str], dtype: StoredDtype) -> None:
+    write(tmp_path / "store", ids, describe(dtype=dtype))
+    store = FeatureStore.open(tmp_path / "store")
+    exact = clip(ids[9], "semantic")[0]
+    step = {"float16": 0, "float32": 0, "bfloat16": 2**-8, "int8": 2**-5}[dtype]
+    for wanted in (torch.float32, torch.float16, torch.bfloat16):
+        read = store.read([ids[9]], dtype=wanted).semantic[0]
+        assert read.dtype == wanted
+        coarse = max(step, 2**-8 if wanted == torch.bfloat16 else 0)
+        np.testing.assert_allclose(read.float().numpy(), exact, atol=4 * coarse, rtol=coarse)
