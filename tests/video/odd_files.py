@@ -176,7 +176,6 @@ GOOD = (
     Good("variable-rate.webm", _numbered_file(20, stamp=lambda i: i * i + 3), range(20)),
     Good("full-range.mkv", _numbered_file(20, codec="mjpeg", pixel_format="yuvj420p"), range(20)),
     Good("animated.gif", _numbered_file(20, codec="gif", pixel_format="rgb8"), range(20)),
-    Good("upside-down-twice.mp4", _numbered_file(20, codec="libx264", rotation_degrees=360), range(20)),
     Good("12:30 %d.webm", _numbered_file(20), range(20)),
 )
 

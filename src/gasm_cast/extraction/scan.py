@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -51,7 +51,7 @@ Remark = Literal[
     "repeated rows",
 ]
 
-PROBLEMS: tuple[Problem, ...] = Problem.__args__  # type: ignore[attr-defined]
+PROBLEMS: tuple[Problem, ...] = get_args(Problem)
 
 NUM_FRAMES = 16
 """Clips with fewer frames repeat some."""
@@ -237,8 +237,9 @@ def _same_content(tables: Sequence[ClipTable], files: Mapping[Path, FileReport])
     holders: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for table in tables:
         for clip_id, file in zip(table.ids, table.paths, strict=True):
-            if file in files and files[file].num_bytes:
-                holders[files[file].digest].append((table.split, clip_id))
+            report = None if file is None else files.get(file)
+            if report is not None and report.num_bytes:
+                holders[report.digest].append((table.split, clip_id))
     for clips in holders.values():
         (split, clip_id), *others = clips
         for other_split, other_id in others:

@@ -13,6 +13,7 @@ pixels are taken as square.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -32,6 +33,37 @@ _FILTER = (
 )
 
 
+@dataclass(frozen=True)
+class Orientation:
+    """How a decoded picture is turned and mirrored to stand as a viewer sees it."""
+
+    transposed: bool = False
+    """Rows become columns, before the flips."""
+    upside_down: bool = False
+    mirrored: bool = False
+
+    def apply(self, image: UInt8[np.ndarray, "rows cols 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+        """`image` upright, as a view."""
+        if self.transposed:
+            image = image.swapaxes(0, 1)
+        return image[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
+
+
+def orientation(frame: VideoFrame) -> Orientation:
+    """Orientation by the frame's display matrix M, which maps a pixel (x, y) to (x, y) M.
+
+    To the nearest quarter turn. The matrix is read as a whole rather than as an angle,
+    since some recorders mirror.
+    """
+    side_data = frame.side_data.get("DISPLAYMATRIX")
+    if side_data is None:
+        return Orientation()
+    (a, b, _), (c, d, _), _ = np.frombuffer(side_data, np.int32).reshape(3, 3).tolist()  # type: ignore[call-overload]
+    if abs(b) > abs(a):
+        return Orientation(transposed=True, upside_down=b < 0, mirrored=c < 0)
+    return Orientation(upside_down=d < 0, mirrored=a < 0)
+
+
 class PixelReader:
     """Turns frames of one video into squares of one size; keeps the scalers' set-up between frames."""
 
@@ -47,13 +79,13 @@ class PixelReader:
         whole: np.ndarray | None = None
         for crop in crops:
             if crop == "squash":
-                squares[crop] = _upright(frame, _resize(self._squashed, frame, size, size)).copy()
+                squares[crop] = orientation(frame).apply(_resize(self._squashed, frame, size, size)).copy()
                 continue
             if whole is None:
                 short = min(frame.width, frame.height)
                 width = max(size, round(frame.width * size / short))
                 height = max(size, round(frame.height * size / short))
-                whole = _upright(frame, _resize(self._whole, frame, width, height))
+                whole = orientation(frame).apply(_resize(self._whole, frame, width, height))
             squares[crop] = _cut(whole, size, crop).copy()
         return squares
 
@@ -74,21 +106,6 @@ def _resize(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int
         rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # type: ignore[call-overload]
         image[..., channel] = rows[:, :width]
     return image
-
-
-def _upright(frame: VideoFrame, image: np.ndarray) -> np.ndarray:
-    """`image` as the frame's display matrix shows it, to the nearest quarter turn.
-
-    The matrix M maps a pixel (x, y) to (x, y) M. It is read as a whole rather than as an
-    angle, since some recorders mirror.
-    """
-    side_data = frame.side_data.get("DISPLAYMATRIX")
-    if side_data is None:
-        return image
-    (a, b, _), (c, d, _), _ = np.frombuffer(side_data, np.int32).reshape(3, 3).tolist()  # type: ignore[call-overload]
-    if abs(b) > abs(a):
-        image, a, d = image.swapaxes(0, 1), c, b
-    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def _cut(image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
