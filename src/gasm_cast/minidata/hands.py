@@ -1,0 +1,341 @@
+"""Hands: bones with flesh on them, seen from their back, in any pose between open and closed.
+
+A hand lies in the plane of its picture: x along the forearm towards the fingertips, y to
+the side of the thumb, z towards the camera. Flesh is a height field: each bone is a rod
+with round ends that thickens or thins, and neighbouring rods flow into each other. Light
+falls on the field's slopes. Joints are given by three angles a finger, so poses blend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+from gasm_cast.minidata.materials import COLOURS, Light
+from gasm_cast.minidata.noise import layered_field
+from gasm_cast.minidata.sprites import Sprite
+
+Grip = Literal["grasp", "pinch", "flat", "point"]
+
+_HAND_PX_PER_M = 560
+_FOREARM_M = 0.62
+_WRIST_TO_KNUCKLES_M = 0.088
+_KNUCKLE_Y = np.array([0.031, 0.0105, -0.0105, -0.03])
+_KNUCKLE_X = np.array([0.086, 0.09, 0.085, 0.075])
+_BONES_M = np.array([[0.04, 0.025, 0.02], [0.045, 0.028, 0.021], [0.041, 0.026, 0.021], [0.031, 0.02, 0.018]])
+_FINGER_RADIUS_M = np.array([0.0098, 0.0102, 0.0096, 0.0085])
+
+SKINS: tuple[tuple[float, float, float], ...] = (
+    (0.93, 0.74, 0.63),
+    (0.87, 0.66, 0.53),
+    (0.78, 0.56, 0.42),
+    (0.64, 0.43, 0.3),
+    (0.48, 0.31, 0.21),
+    (0.34, 0.22, 0.16),
+)
+"""Skin in daylight, from light to dark."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Joint angles in degrees.
+
+    Attributes:
+        splay: Direction of each of the four fingers in the plane, towards the thumb.
+        bend: Turn at each finger's two further joints, in the plane, towards the thumb.
+        curl: Turn at each of a finger's three joints, away from the camera.
+        thumb: Direction of the thumb's three bones in the plane.
+        thumb_lift: Height of the thumb's tip above the palm, m.
+    """
+
+    splay: tuple[float, float, float, float]
+    bend: float
+    curl: tuple[tuple[float, float, float], ...]
+    thumb: tuple[float, float, float]
+    thumb_lift: float
+
+
+_OPEN = Pose((9, 2, -5, -13), 0, ((12, 14, 8),) * 4, (62, 38, 26), 0.004)
+_POSES: dict[Grip, Pose] = {
+    "grasp": Pose(
+        (5, 1, -3, -8), 4, ((26, 30, 18), (24, 30, 18), (25, 32, 20), (28, 34, 20)), (48, 12, -6), -0.012
+    ),
+    "pinch": Pose(
+        (2, 2, 4, 7), 15, ((18, 26, 12), (20, 28, 14), (34, 40, 20), (46, 52, 26)), (50, 8, -22), 0.01
+    ),
+    "flat": Pose((2, 0.5, -1, -3), 0, ((6, 6, 4),) * 4, (42, 16, 8), 0.002),
+    "point": Pose(
+        (3, -3, -5, -8), 0, ((5, 6, 4), (70, 85, 40), (72, 86, 40), (74, 86, 40)), (34, -22, -40), 0.008
+    ),
+}
+_REACH_M: dict[Grip, tuple[float, float]] = {
+    "grasp": (0.128, 0.012),
+    "pinch": (0.15, 0.04),
+    "flat": (0.172, 0.0),
+    "point": (0.172, 0.028),
+}
+"""Where the held thing lies, in the hand's own frame."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose hand it is.
+
+    Attributes:
+        skin: Colour of the skin.
+        sleeve: Colours of the sleeve, or None for a bare arm.
+        sleeve_start: Distance of the cuff from the wrist, m.
+        build: Thickness of the flesh, about 1.
+        seed: Draws the fine unevenness of skin and cloth.
+    """
+
+    skin: Float32[np.ndarray, " 3"]
+    sleeve: Float32[np.ndarray, "2 3"] | None
+    sleeve_start: float
+    build: float
+    seed: int
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Person:
+        """Anyone."""
+        skin = np.array(SKINS[int(rng.integers(len(SKINS)))]) * rng.uniform(0.93, 1.05)
+        words = list(COLOURS.values())
+        sleeve = None
+        if rng.random() < 0.65:
+            pair = np.array([words[int(rng.integers(len(words)))] for _ in range(2)])
+            sleeve = np.clip(pair * 0.8 + 0.05, 0, 1).astype(np.float32)
+        return cls(
+            skin.astype(np.float32),
+            sleeve,
+            float(rng.uniform(0.015, 0.12)),
+            float(rng.uniform(0.92, 1.1)),
+            int(rng.integers(2**31)),
+        )
+
+
+Bone = tuple[np.ndarray, np.ndarray, float, float]
+
+
+def _blend(first: Pose, second: Pose, share: float) -> Pose:
+    """A pose between two."""
+
+    def mix(a: object, b: object) -> np.ndarray:
+        return np.asarray(a, float) * (1 - share) + np.asarray(b, float) * share
+
+    return Pose(
+        tuple(mix(first.splay, second.splay)),
+        float(mix(first.bend, second.bend)),
+        tuple(map(tuple, mix(first.curl, second.curl))),
+        tuple(mix(first.thumb, second.thumb)),
+        float(mix(first.thumb_lift, second.thumb_lift)),
+    )
+
+
+def _fingers(pose: Pose, build: float) -> list[list[Bone]]:
+    """Bones of the four fingers, from the knuckle out."""
+    fingers = []
+    for f in range(4):
+        start = np.array([_KNUCKLE_X[f], _KNUCKLE_Y[f], 0.004])
+        heading, down = np.radians(pose.splay[f]), 0.0
+        radius = _FINGER_RADIUS_M[f] * build
+        bones: list[Bone] = []
+        for joint in range(3):
+            down += np.radians(pose.curl[f][joint])
+            if joint:
+                heading += np.radians(pose.bend) * np.sign(-_KNUCKLE_Y[f] + 0.02)
+            step = _BONES_M[f][joint] * np.array(
+                [np.cos(heading) * np.cos(down), np.sin(heading) * np.cos(down), -np.sin(down)]
+            )
+            end = start + step
+            thin = radius * (1 - 0.09 * joint), radius * (1 - 0.09 * (joint + 1))
+            bones.append((start, end, *thin))
+            start = end
+        fingers.append(bones)
+    return fingers
+
+
+def _thumb(pose: Pose, build: float) -> list[Bone]:
+    """Bones of the thumb, from the wrist out."""
+    start = np.array([0.018, 0.022, 0.0])
+    radii = (0.0165, 0.0125, 0.0112, 0.0088)
+    bones: list[Bone] = []
+    for joint, length in enumerate((0.042, 0.034, 0.027)):
+        angle = np.radians(pose.thumb[joint])
+        step = np.array([np.cos(angle), np.sin(angle), 0]) * length
+        step[2] = pose.thumb_lift * (joint + 1) / 6
+        bones.append((start, start + step, radii[joint] * build, radii[joint + 1] * build))
+        start = start + step
+    return bones
+
+
+def _palm(build: float) -> list[Bone]:
+    """Back of the hand and the wrist."""
+    bones: list[Bone] = []
+    for f in range(4):
+        start = np.array([0.004, _KNUCKLE_Y[f] * 0.62, 0.0])
+        end = np.array([_KNUCKLE_X[f], _KNUCKLE_Y[f], 0.002])
+        bones.append((start, end, 0.0155 * build, 0.0125 * build))
+    return bones
+
+
+class _Flesh:
+    """A height field that bones are laid into."""
+
+    def __init__(self, size: tuple[int, int], origin: tuple[float, float], px_per_m: float) -> None:
+        self.height = np.full(size, -1.0, np.float32)
+        self.cover = np.zeros(size, np.float32)
+        self.origin, self.px_per_m = origin, px_per_m
+
+    def add(self, bone: Bone, blend_m: float) -> None:
+        """Lay one bone in, flowing into what is there over `blend_m` of height."""
+        start, end, start_radius, end_radius = bone
+        scale, (ox, oy) = self.px_per_m, self.origin
+        reach = max(start_radius, end_radius) + 1.5 / scale
+        low, high = np.minimum(start, end)[:2] - reach, np.maximum(start, end)[:2] + reach
+        c0, c1 = (
+            max(0, int((low[0] + ox) * scale)),
+            min(self.height.shape[1], int((high[0] + ox) * scale) + 2),
+        )
+        r0, r1 = (
+            max(0, int((oy - high[1]) * scale)),
+            min(self.height.shape[0], int((oy - low[1]) * scale) + 2),
+        )
+        if c0 >= c1 or r0 >= r1:
+            return
+        x = ((np.arange(c0, c1) + 0.5) / scale - ox - start[0]).astype(np.float32)[None]
+        y = (oy - (np.arange(r0, r1) + 0.5) / scale - start[1]).astype(np.float32)[:, None]
+        dx, dy, dz = (end - start).astype(np.float32)
+        t = np.clip((x * dx + y * dy) / max(float(dx * dx + dy * dy), 1e-9), 0, 1)
+        radius = start_radius + (end_radius - start_radius) * t
+        away2 = (x - t * dx) ** 2 + (y - t * dy) ** 2
+        inside = np.maximum(radius * radius - away2, 0)
+        top = np.where(inside > 0, start[2] + t * dz + np.sqrt(inside), -1).astype(np.float32)
+        cover = np.clip((radius - np.sqrt(away2)) * scale + 0.5, 0, 1)
+        there = self.height[r0:r1, c0:c1]
+        overlap = np.maximum(blend_m - np.abs(there - top), 0)
+        np.maximum(there, top, out=there)
+        there += overlap * overlap / np.float32(4 * blend_m)
+        np.maximum(self.cover[r0:r1, c0:c1], cover, out=self.cover[r0:r1, c0:c1])
+
+
+@dataclass(frozen=True)
+class HandSprites:
+    """A hand in one state of closing: what lies behind the held thing, and what in front of it."""
+
+    behind: Sprite
+    front: Sprite
+
+
+def hand_sprites(
+    person: Person, grip: Grip, closure: float, light: Light, *, mirrored: bool, turned_rad: float
+) -> HandSprites:
+    """Draw a hand.
+
+    Args:
+        person: Whose hand.
+        grip: The pose that it closes into.
+        closure: 0 is open, 1 fully closed.
+        light: The scene's light.
+        mirrored: The other hand: its thumb lies on the other side.
+        turned_rad: By how much the picture will be turned clockwise; the light is turned back.
+    """
+    pose = _blend(_OPEN, _POSES[grip], closure)
+    scale = _HAND_PX_PER_M
+    size = (int(0.2 * scale), int((_FOREARM_M + 0.21) * scale))
+    origin = (_FOREARM_M, 0.1)
+    fingers, thumb = _fingers(pose, person.build), _thumb(pose, person.build)
+    arm = [
+        (np.array([-_FOREARM_M - 0.1, 0, -0.02]), np.array([-0.16, 0, -0.006]), 0.05, 0.042),
+        (
+            np.array([-0.16, 0, -0.006]),
+            np.array([0.004, 0, -0.006]),
+            0.042 * person.build,
+            0.0265 * person.build,
+        ),
+    ]
+    whole, front = _Flesh(size, origin, scale), _Flesh(size, origin, scale)
+    for bone in arm:
+        whole.add(bone, 0.006)
+    for bone in _palm(person.build):
+        whole.add(bone, 0.008)
+    behind_thumb = grip == "grasp"
+    for bone in thumb:
+        (whole if behind_thumb else front).add(bone, 0.006)
+    for finger in fingers:
+        for bone in finger:
+            (front if behind_thumb else whole).add(bone, 0.003)
+    return HandSprites(
+        *(
+            _drawn(flesh, person, light, _REACH_M[grip], mirrored=mirrored, turned_rad=turned_rad)
+            for flesh in (whole, front)
+        )
+    )
+
+
+def _drawn(
+    flesh: _Flesh,
+    person: Person,
+    light: Light,
+    reach_m: tuple[float, float],
+    *,
+    mirrored: bool,
+    turned_rad: float,
+) -> Sprite:
+    """Colour and light a height field."""
+    height = np.maximum(flesh.height, np.where(flesh.cover > 0, -0.012, -0.03)).astype(np.float32)
+    smooth = cv2.GaussianBlur(height, (0, 0), 1.0)
+    slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=flesh.px_per_m / 8)
+    slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=flesh.px_per_m / 8)
+    nz = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
+    nx, ny = -slope_x * nz, -slope_y * nz
+    # The light in the picture's plane: right, down, towards the camera; turned back with the forearm.
+    right, down, near = light.direction[0], -light.direction[2] * 0.85 - 0.1 * light.direction[1], 0.55
+    c, s = np.cos(turned_rad), np.sin(turned_rad)
+    lx, ly = c * right + s * down, -s * right + c * down
+    if mirrored:
+        ly = -ly
+    norm = np.sqrt(lx * lx + ly * ly + near * near)
+    lamp = np.clip((nx * lx + ny * ly + nz * near) / norm, 0, 1)
+    shade = 0.42 + light.strength * 0.75 * lamp + (0.9 - light.strength) * 0.35 * nz
+    colour = person.skin[None, None] * np.ones((*height.shape, 1), np.float32)
+    colour = colour * (1 + 0.04 * _skin_field(person.seed, height.shape))[..., None]
+    # Light that has gone through flesh: shadows of skin are red, not grey.
+    dim = np.clip(1 - shade, 0, 1)[..., None]
+    colour = colour * (1 - dim * np.array([0.0, 0.12, 0.16], np.float32))
+    columns = (np.arange(height.shape[1]) + 0.5) / flesh.px_per_m - flesh.origin[0]
+    if person.sleeve is not None:
+        colour = _dressed(colour, person, columns)
+    lit = colour * shade[..., None] * light.tint + 0.1 * (lamp**14)[..., None] * light.strength
+    picture = np.empty((*height.shape, 4), np.uint8)
+    picture[..., :3] = np.clip(lit * flesh.cover[..., None] * 255, 0, 255)
+    picture[..., 3] = flesh.cover * 255
+    x, y = reach_m
+    anchor = ((flesh.origin[0] + x) * flesh.px_per_m, (flesh.origin[1] - y) * flesh.px_per_m)
+    if mirrored:
+        picture = np.ascontiguousarray(picture[::-1])
+        anchor = (anchor[0], picture.shape[0] - anchor[1])
+    return Sprite(picture, None, anchor, anchor, flesh.px_per_m)
+
+
+def _skin_field(seed: int, size: tuple[int, ...]) -> Float32[np.ndarray, "rows cols"]:
+    return layered_field(np.random.default_rng(seed), (size[0], size[1]), (10, 40), 2)
+
+
+def _dressed(
+    colour: Float32[np.ndarray, "rows cols 3"], person: Person, columns: np.ndarray
+) -> Float32[np.ndarray, "rows cols 3"]:
+    """Put the sleeve over the forearm: knitted or striped cloth with a cuff."""
+    assert person.sleeve is not None
+    along = -person.sleeve_start - columns
+    stripes = (np.mod(along, 0.028) < 0.009) & (person.seed % 3 == 0)
+    cloth = np.where(stripes[:, None], person.sleeve[1], person.sleeve[0])
+    cuff = along < 0.022
+    knit = (
+        1 + 0.07 * np.sin(along * 1500) + np.where(cuff, -0.1, 0.0) - 0.35 * (np.abs(along - 0.023) < 0.0012)
+    )
+    dressed = np.broadcast_to((cloth * knit[:, None]).astype(np.float32), colour.shape)
+    return np.where((along > 0)[None, :, None], dressed, colour).astype(np.float32)
