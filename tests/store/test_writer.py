@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gasm_cast.errors import InputError
-from gasm_cast.store import FeatureStore, StoreWriter
+from gasm_cast.store import FeatureStore, StoredDtype, StoreWriter
 
 from .conftest import MOTION, SEMANTIC, clip, contents, describe, write
 
@@ -44,6 +44,15 @@ def test_each_view_is_its_own(tmp_path: Path, ids: list[str]) -> None:
 def test_a_shard_without_any_features_is_still_done(tmp_path: Path, ids: list[str]) -> None:
     write(tmp_path / "store", ids, failures=ids[4:8])
     assert len(FeatureStore.open(tmp_path / "store")) == 26
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_a_store_of_failures_only_opens(tmp_path: Path, ids: list[str], dtype: StoredDtype) -> None:
+    write(tmp_path / "store", ids, describe(dtype=dtype), failures=ids)
+    store = FeatureStore.open(tmp_path / "store")
+    assert len(store) == 0
+    with pytest.raises(InputError, match=rf"lacks 1 of 1 ids: '{ids[0]}' \(failed: cannot decode"):
+        store.read(ids[:1])
 
 
 @pytest.mark.parametrize("stop_after", [0, 3, 4, 17, 29])

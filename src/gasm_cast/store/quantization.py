@@ -10,34 +10,52 @@ else was written, or by whom.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Float32, Int8
 from torch import Tensor
 
 LEVELS = 127
 
 
-def quantize(
-    tokens: Float[Tensor, "rows tokens width"],
-) -> tuple[Int8[Tensor, "rows tokens width"], Float[Tensor, "rows tokens"], Float[Tensor, " width"]]:
-    """Quantised tokens, their token scales and their channel scale.
+@dataclass(frozen=True)
+class Quantized:
+    """Tokens as int8, with what brings them back."""
+
+    tokens: Int8[Tensor, "rows tokens width"]
+    token_scale: Float[Tensor, "rows tokens"]
+    channel_scale: Float[Tensor, " width"]
+    relative_error: float
+    """Root mean square of the error over that of the tokens."""
+
+
+def quantize(tokens: Float32[Tensor, "rows tokens width"]) -> Quantized:
+    """Quantise the rows of one shard, in memory for one row more.
 
     A channel's scale is its root mean square; a token's scale makes its largest scaled value 127.
+    Every sum runs in a fixed order, so that the result does not depend on the number of threads.
     """
-    if tokens.numel() == 0:
-        rows, num_tokens, width = tokens.shape
-        return tokens.to(torch.int8), tokens.new_ones(rows, num_tokens), tokens.new_ones(width)
-    channel_scale = tokens.square().mean(dim=(0, 1)).sqrt_()
-    channel_scale[channel_scale == 0] = 1  # a channel that is zero throughout
+    rows, num_tokens, width = tokens.shape
     quantized = torch.empty(tokens.shape, dtype=torch.int8)
-    token_scale = torch.empty(tokens.shape[:2])
-    for row, (source, target) in enumerate(zip(tokens, quantized, strict=True)):  # bounded memory
-        scaled = source / channel_scale
+    token_scale = torch.empty(rows, num_tokens)
+    square = torch.zeros(width, dtype=torch.float64)
+    for row in tokens:
+        square += row.square().sum(dim=0)
+    channel_scale = (square / max(1, rows * num_tokens)).sqrt().float()
+    channel_scale[channel_scale == 0] = 1  # a channel that is zero throughout, or no rows
+
+    error = torch.zeros(width, dtype=torch.float64)
+    for place, row in enumerate(tokens):
+        scaled = row / channel_scale
         scale = scaled.abs().amax(dim=-1) / LEVELS
         scale[scale == 0] = 1  # a token that is zero throughout
-        target.copy_((scaled / scale[:, None]).round_())
-        token_scale[row] = scale
-    return quantized, token_scale, channel_scale
+        quantized[place] = (scaled / scale[:, None]).round_()
+        token_scale[place] = scale
+        restored = quantized[place].float().mul_(scale[:, None]).mul_(channel_scale)
+        error += restored.sub_(row).square_().sum(dim=0)
+    relative_error = (error.sum() / square.sum().clamp_min(torch.finfo(torch.float64).tiny)).sqrt()
+    return Quantized(quantized, token_scale, channel_scale, float(f"{relative_error:.3g}"))
 
 
 def dequantize(

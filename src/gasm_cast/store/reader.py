@@ -122,9 +122,9 @@ class FeatureStore:
 
     def batches(
         self,
-        batches: Sequence[Int[np.ndarray, _]],
+        batches: Sequence[Int[np.ndarray, " _"]],
         *,
-        views: Sequence[Int[np.ndarray, _]] | int = 0,
+        views: Sequence[Int[np.ndarray, " _"]] | int = 0,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         num_threads: int = NUM_THREADS,

@@ -58,7 +58,7 @@ class BatchSampler:
         largest = self.batch_size * self.world_size
         return self.num_samples // largest if self.drop_last else -(-self.num_samples // largest)
 
-    def epoch(self, epoch: int, *, start_step: int = 0) -> list[Int[np.ndarray, _]]:
+    def epoch(self, epoch: int, *, start_step: int = 0) -> list[Int[np.ndarray, " _"]]:
         """This process's samples of each step, from `start_step` on."""
         if self.shuffle:
             # Sorting independent 64-bit numbers gives every order the same chance.
@@ -67,7 +67,7 @@ class BatchSampler:
             order = np.arange(self.num_samples)
         return self._split(order, start_step)
 
-    def views(self, epoch: int, num_views: int, *, start_step: int = 0) -> list[Int[np.ndarray, _]]:
+    def views(self, epoch: int, num_views: int, *, start_step: int = 0) -> list[Int[np.ndarray, " _"]]:
         """A random view for each sample that :meth:`epoch` gives, in the same layout."""
         views = (self._random(epoch, use=1) % np.uint64(num_views)).astype(np.int64)
         return [views[samples] for samples in self.epoch(epoch, start_step=start_step)]
@@ -77,7 +77,7 @@ class BatchSampler:
         counter = np.array([0, 0, 0, use], np.uint64)  # streams of different use never overlap
         return np.random.Philox(key=key, counter=counter).random_raw(self.num_samples)
 
-    def _split(self, order: Int[np.ndarray, " samples"], start_step: int) -> list[Int[np.ndarray, _]]:
+    def _split(self, order: Int[np.ndarray, " samples"], start_step: int) -> list[Int[np.ndarray, " _"]]:
         bounds = self._step_bounds()
         steps = [order[a:b] for a, b in zip(bounds[start_step:-1], bounds[start_step + 1 :], strict=True)]
         return [np.array_split(samples, self.world_size)[self.rank] for samples in steps]

@@ -60,6 +60,8 @@ class Shard:
     """The ids that this shard had to hold, in order."""
     failed: Mapping[str, str]
     """Those of them that have no features, with the reason."""
+    relative_error: Mapping[str, float]
+    """What int8 lost of each stream; empty for other dtypes."""
     data_sha256: str
     header_sha256: str
     num_bytes: int
@@ -77,6 +79,7 @@ def write_shard(
     description: Mapping[str, Any],
     asked: tuple[str, ...],
     failed: Mapping[str, str],
+    relative_error: Mapping[str, float],
 ) -> None:
     """Write contiguous CPU tensors as one safetensors file, whole or not at all.
 
@@ -91,6 +94,7 @@ def write_shard(
         "__metadata__": {
             "asked": canonical_json(list(asked)),
             "failed": canonical_json(dict(failed)),
+            "relative_error": canonical_json(dict(relative_error)),
             "description": canonical_json(description),
             "data_sha256": digest.hexdigest(),
         }
@@ -139,6 +143,7 @@ def read_shard(path: Path) -> Shard:
             description=json.loads(metadata["description"]),
             asked=tuple(json.loads(metadata["asked"])),
             failed=json.loads(metadata["failed"]),
+            relative_error=json.loads(metadata["relative_error"]),
             data_sha256=metadata["data_sha256"],
             header_sha256=hashlib.sha256(raw).hexdigest(),
             num_bytes=num_bytes,

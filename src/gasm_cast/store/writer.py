@@ -24,18 +24,14 @@ from types import TracebackType
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
 from torch import Tensor
 
-from gasm_cast import __version__
 from gasm_cast.errors import InputError
-from gasm_cast.files import atomic_path, write_text
-from gasm_cast.geometry import StreamSpec, positions
 from gasm_cast.store import manifest
-from gasm_cast.store.index import Index
-from gasm_cast.store.manifest import STREAMS, StoreDescription
+from gasm_cast.store.completion import complete
+from gasm_cast.store.manifest import StoreDescription
 from gasm_cast.store.quantization import quantize
-from gasm_cast.store.shards import CutShortError, Shard, read_shard, write_shard
+from gasm_cast.store.shards import CutShortError, read_shard, write_shard
 
 SHARD_BYTES = 64 * 2**20
 TORCH_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -145,9 +141,7 @@ class StoreWriter:
         finally:
             self._pool.shutdown()
         if not self.is_complete and all(map(self._is_written, range(self.num_shards))):
-            _complete(
-                self.path, self.description, [read_shard(self._file(k)) for k in range(self.num_shards)]
-            )
+            complete(self.path, self.description, [read_shard(self._file(k)) for k in range(self.num_shards)])
         return self.is_complete
 
     def __enter__(self) -> StoreWriter:
@@ -261,12 +255,25 @@ class StoreWriter:
             writing.result()
 
     def _write(self, shard: int, pending: _PendingShard) -> None:
+        asked = self._asked_in(shard)
+        tensors: dict[str, Tensor] = {}
+        relative_error: dict[str, float] = {}
+        for stream, rows in pending.rows().items():
+            if self.description.dtype == "int8":
+                quantized = quantize(rows)
+                tensors[stream] = quantized.tokens
+                tensors[f"{stream}_token_scale"] = quantized.token_scale
+                tensors[f"{stream}_channel_scale"] = quantized.channel_scale
+                relative_error[stream] = quantized.relative_error
+            else:
+                tensors[stream] = rows
         write_shard(
             self._file(shard),
-            pending.tensors(self.description),
+            tensors,
             description=self.description.to_json(),
-            asked=self._asked_in(shard),
-            failed={name: pending.failed[name] for name in self._asked_in(shard) if name in pending.failed},
+            asked=asked,
+            failed={name: pending.failed[name] for name in asked if name in pending.failed},
+            relative_error=relative_error,
         )
 
 
@@ -296,19 +303,10 @@ class _PendingShard:
             buffer[place].copy_(tokens[stream])
         self.filled[place] = True
 
-    def tensors(self, description: StoreDescription) -> dict[str, Tensor]:
-        """What goes into the file: rows in order, without those that failed."""
-        tensors: dict[str, Tensor] = {}
-        for stream, buffer in self.buffers.items():
-            kept = buffer if self.filled.all() else buffer[torch.from_numpy(self.filled)]
-            rows = kept.flatten(0, 1)
-            if description.dtype == "int8":
-                tensors[stream], scale, channel_scale = quantize(rows)
-                tensors[f"{stream}_token_scale"] = scale
-                tensors[f"{stream}_channel_scale"] = channel_scale
-            else:
-                tensors[stream] = rows
-        return tensors
+    def rows(self) -> dict[str, Tensor]:
+        """Each stream's rows `[samples * views, tokens, width]` in order, without those that failed."""
+        kept = slice(None) if self.filled.all() else torch.from_numpy(self.filled)
+        return {stream: buffer[kept].flatten(0, 1) for stream, buffer in self.buffers.items()}
 
 
 def default_samples_per_shard(description: StoreDescription) -> int:
@@ -316,55 +314,7 @@ def default_samples_per_shard(description: StoreDescription) -> int:
     return max(1, SHARD_BYTES // (description.view_bytes * description.num_views))
 
 
-def _complete(path: Path, description: StoreDescription, shards: Sequence[Shard]) -> None:
-    """Write index, geometry and failures, and last the manifest, which makes the store complete."""
-    num_ids = [len(shard.ids) for shard in shards]
-    ids = [name for shard in shards for name in shard.ids]
-    index = Index(
-        ids,
-        shard=np.repeat(np.arange(len(shards)), num_ids),
-        row=np.concatenate([np.arange(count) * description.num_views for count in num_ids]),
-    )
-    failures = {name: reason for shard in shards for name, reason in shard.failed.items()}
-    index.save(path / "index.safetensors")
-    save_geometry(path / "geometry.safetensors", description.specs)
-    lines = [json.dumps({"id": name, "reason": why}, ensure_ascii=False) for name, why in failures.items()]
-    write_text(path / "failures.jsonl", "".join(f"{line}\n" for line in lines))
-    described = description.to_json()
-    values = {
-        "format": manifest.FORMAT,
-        "format_version": manifest.FORMAT_VERSION,
-        "written_by": f"gasm-cast {__version__}",
-        "fingerprint": manifest.fingerprint(described),
-        "num_samples": len(ids),
-        "num_failures": len(failures),
-        **described,
-        "shards": [
-            {
-                "file": shard.path.relative_to(path).as_posix(),
-                "num_samples": count,
-                "num_bytes": shard.num_bytes,
-                "data_sha256": shard.data_sha256,
-                "header_sha256": shard.header_sha256,
-            }
-            for shard, count in zip(shards, num_ids, strict=True)
-        ],
-    }
-    for stale in (path / "shards").glob(".*.partial.*"):  # of processes that were killed
-        stale.unlink(missing_ok=True)
-    write_text(path / "manifest.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-
-
-def save_geometry(path: Path, specs: Mapping[str, StreamSpec]) -> None:
-    """Write `semantic_positions [N, 3]` and `motion_positions [T, 3]`: (t, y, x) in [0, 1]."""
-    arrays = {f"{stream}_positions": positions(specs[stream].grid) for stream in STREAMS}
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary)
-
-
 def _as_tensor(values: Tensor | np.ndarray) -> Tensor:
-    return (
-        torch.from_numpy(np.ascontiguousarray(values))
-        if isinstance(values, np.ndarray)
-        else values.detach().cpu()
-    )
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
