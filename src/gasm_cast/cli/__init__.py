@@ -1,7 +1,8 @@
 """The command `gasm-cast`: one file a command.
 
 Each command is a module of this package with a frozen dataclass `Options`, whose
-docstring and field docstrings are the help, and a function `run(options) -> exit code`.
+docstring and field docstrings are the help, and a function `run(options) -> exit code`;
+where flags depend on a file that must be read first, also `parse(arguments) -> options`.
 Only the chosen command's module is imported, and heavy libraries only inside `run`, so
 that `--help` answers at once.
 
@@ -58,14 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gasm-cast: unknown command {name!r}; {hint}", file=sys.stderr)
         return 2
 
-    import tyro
-
-    module = importlib.import_module(f"gasm_cast.cli.{name}_command")
     try:
-        options = tyro.cli(
-            module.Options, prog=f"gasm-cast {name}", args=rest, config=(tyro.conf.OmitArgPrefixes,)
-        )
-        return int(module.run(options))
+        return dispatch(name, rest)
     except InputError as error:
         print(f"gasm-cast {name}: {error}", file=sys.stderr)
         return 2
@@ -74,6 +69,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         return 0
+
+
+def dispatch(name: str, arguments: Sequence[str]) -> int:
+    """Run one command; what goes wrong is raised, for commands that are made of others.
+
+    Raises:
+        InputError: if something handed in is wrong.
+    """
+    import tyro
+
+    module = importlib.import_module(f"gasm_cast.cli.{name}_command")
+    if hasattr(module, "parse"):
+        options = module.parse(arguments)
+    else:
+        options = tyro.cli(
+            module.Options, prog=f"gasm-cast {name}", args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+        )
+    return int(module.run(options))
 
 
 def _help() -> str:
