@@ -10,7 +10,7 @@ from gasm_cast.minidata.hands import Grip
 from gasm_cast.minidata.motion import Frames, Places, ease
 from gasm_cast.minidata.scene import Body, Hand, Stage
 
-_OUT_OF_SIGHT_M = 0.62
+_OUT_OF_SIGHT_M = 0.6
 HALF_HAND_M = 0.035
 
 
@@ -81,6 +81,18 @@ def grip_point(item: Item, position: Places, azimuth: float, grip: Grip) -> Plac
     spare = max(thing.half_width - 0.03, 0.0) if grip != "pinch" else max(thing.half_width - 0.045, 0.0)
     point[:, :2] += spare * np.array([np.cos(azimuth), np.sin(azimuth)])
     return point
+
+
+def side_of(body: Body, side: int, azimuth: float, grip: Grip) -> Places:
+    """Where a hand touches a thing on its left (-1) or right (1), pushing with its tips or with its edge."""
+    thing = body.item.thing
+    half_width = abs(np.cos(body.yaw)) * thing.extent[0] + abs(np.sin(body.yaw)) * thing.extent[1]
+    # Across the way of the push the hand lies beside the thing, and its fingers reach past it.
+    across = abs(np.sin(azimuth))
+    gap = across * (HALF_HAND_M if grip == "flat" else 0.012)
+    past = -0.04 * across * np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+    offset = np.array([side * (0.92 * half_width + gap), -0.008, 0.45 * thing.height])
+    return np.asarray(body.position + offset + past)
 
 
 def holding_grip(stage: Stage, item: Item) -> Grip:

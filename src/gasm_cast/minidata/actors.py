@@ -149,11 +149,10 @@ class HandActor:
         """What lies behind the held thing, and what in front."""
         place = self._hand.position[index]
         sprites = self._sprites(index)
-        placement = self._placement(sprites.behind, camera, place)
         smear = placing.smear(camera, before, self._hand.position, index)
         depth = float(place[1]) - self._hand.nearer
-        yield Layer(depth + 4e-3, sprites.behind.picture, placement, smear)
-        yield Layer(depth - 1.5e-3, sprites.front.picture, placement, smear)
+        for sprite, offset in ((sprites.behind, 4e-3), (sprites.front, -1.5e-3)):
+            yield Layer(depth + offset, sprite.picture, self._placement(sprite, camera, place), smear)
 
     def _placement(self, sprite: Sprite, camera: Camera, place: placing.Point) -> Affine:
         stretch = (self._foreshortening, 1.0)

@@ -56,8 +56,9 @@ def show(stage: Stage) -> Script:
     (arrived,) = stage.moments(0.3, 0.7)
     place = np.array([stage.uniform(-0.25, 0.25) * stage.reach, -0.16, stage.uniform(0.08, 0.13)])
     path = place + jitter(stage.rng, stage.times, 0.006)
+    grip = acting.holding_grip(stage, item)
     hand = acting.reach(
-        stage, "grasp", acting.grip_point(item, path, azimuth, "grasp"), azimuth, enter=(0.0, arrived)
+        stage, grip, acting.grip_point(item, path, azimuth, grip), azimuth, enter=(0.0, arrived)
     )
     carried = path + (hand.position - hand.position[-1]) - (path - path[-1])
     sway = 0.16 * np.sin(2 * np.pi * stage.uniform(0.4, 0.9) * stage.times + stage.uniform(0, 6))

@@ -26,18 +26,12 @@ def push(stage: Stage, direction: int) -> Script:
     item = stage.pick("slidable")
     enter, begin, end, _ = stage.moments(0.22, 0.1, 0.45, 0.1, 0.13)
     path = _slide(stage, direction, begin, end)
+    body = acting.moving(stage, item, path)
     azimuth = acting.forearm_azimuth(stage, -direction)
     grip: Grip = "flat" if stage.rng.random() < 0.6 else "point"
-    sideways = abs(np.sin(azimuth))
-    touch = path + np.array(
-        [
-            -direction * (item.thing.half_width * 0.95 + acting.HALF_HAND_M * sideways),
-            -0.01,
-            0.5 * item.thing.height,
-        ]
-    )
+    touch = acting.side_of(body, -direction, azimuth, grip)
     hand = acting.reach(stage, grip, touch, azimuth, enter=(0.0, enter), leave=_maybe_leave(stage, end))
-    return Script((item,), (acting.moving(stage, item, path),), stage.still(), (hand,))
+    return Script((item,), (body,), stage.still(), (hand,))
 
 
 def pull(stage: Stage, direction: int) -> Script:
@@ -77,12 +71,10 @@ def roll(stage: Stage) -> Script:
     path[:, 0] = start + direction * way
     path[:, 1] = stage.uniform(-0.06, 0.06)
     azimuth = acting.forearm_azimuth(stage, -direction)
-    follow = path.copy()
-    follow[:, 0] = start + direction * np.minimum(
-        way, way[np.searchsorted(stage.times, contact + push_sec) - 1] + 0.015
-    )
-    touch = follow + np.array([-direction * (item.thing.half_width + 0.02), -0.01, item.thing.height * 0.5])
     grip: Grip = "flat" if stage.rng.random() < 0.6 else "point"
+    # The hand follows as long as it pushes, then stays behind.
+    touch = acting.side_of(Body(item, path), -direction, azimuth, grip)
+    touch[:, 0] -= direction * np.maximum(way - 0.6 * speed * push_sec, 0)
     hand = acting.reach(
         stage, grip, touch, azimuth, enter=(0.0, enter), leave=_maybe_leave(stage, contact + 0.3)
     )

@@ -8,6 +8,7 @@ turns right by its yaw, and leans by its roll.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -32,15 +33,15 @@ class Camera:
     width_px: int
     height_px: int
 
-    @property
+    @cached_property
     def axes(self) -> Float[np.ndarray, "3 3"]:
         """Rows: right, down and forward, in the world's frame."""
         cos_y, sin_y = np.cos(self.yaw), np.sin(self.yaw)
         cos_p, sin_p = np.cos(self.pitch), np.sin(self.pitch)
-        forward = np.array([sin_y * cos_p, cos_y * cos_p, -sin_p])
-        right = np.array([cos_y, -sin_y, 0.0])
-        down = np.cross(forward, right)
         cos_r, sin_r = np.cos(self.roll), np.sin(self.roll)
+        right = np.array([cos_y, -sin_y, 0.0])
+        down = np.array([-sin_y * sin_p, -cos_y * sin_p, -cos_p])
+        forward = np.array([sin_y * cos_p, cos_y * cos_p, -sin_p])
         return np.stack([cos_r * right + sin_r * down, cos_r * down - sin_r * right, forward])
 
     @property
@@ -131,7 +132,7 @@ def film(
     """
     distance = rng.uniform(0.8, 1.05)
     pitch = np.radians(rng.uniform(19, 36))
-    view_height = rng.uniform(0.43, 0.53)
+    view_height = rng.uniform(0.4, 0.5)
     side = rng.uniform(-0.06, 0.06)
     target = np.array([rng.uniform(-0.03, 0.03), rng.uniform(-0.03, 0.03), rng.uniform(0.06, 0.09)])
     towards = np.array([-side / distance, np.cos(pitch), -np.sin(pitch)])

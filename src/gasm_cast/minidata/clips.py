@@ -158,7 +158,7 @@ def _bystanders(stage: Stage, script: Script) -> tuple[Body, ...]:
 
 def _brightness(rng: np.random.Generator, times: Frames) -> Frames:
     """Exposure over time: mostly steady, sometimes a drift or a cloud, always a trace of flicker."""
-    level = np.full(len(times), rng.uniform(0.86, 1.14))
+    level = np.full(len(times), rng.uniform(0.88, 1.12))
     if rng.random() < 0.35:
         level *= 1 + rng.uniform(-0.18, 0.18) * np.linspace(-0.5, 0.5, len(times))
     if rng.random() < 0.2:

@@ -8,26 +8,28 @@ falls on the field's slopes. Joints are given by three angles a finger, so poses
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from gasm_cast.minidata.materials import COLOURS, Light
 from gasm_cast.minidata.noise import layered_field
-from gasm_cast.minidata.sprites import Sprite
+from gasm_cast.minidata.sprites import Sprite, cropped
 
 Grip = Literal["grasp", "pinch", "flat", "point"]
 
-_HAND_PX_PER_M = 560
-_FOREARM_M = 0.62
-_WRIST_TO_KNUCKLES_M = 0.088
-_KNUCKLE_Y = np.array([0.031, 0.0105, -0.0105, -0.03])
-_KNUCKLE_X = np.array([0.086, 0.09, 0.085, 0.075])
-_BONES_M = np.array([[0.04, 0.025, 0.02], [0.045, 0.028, 0.021], [0.041, 0.026, 0.021], [0.031, 0.02, 0.018]])
-_FINGER_RADIUS_M = np.array([0.0098, 0.0102, 0.0096, 0.0085])
+_PX_PER_M = 520
+_FOREARM_M = 0.8
+_HALF_WIDTH_M = 0.1
+_SIZE = (int(2 * _HALF_WIDTH_M * _PX_PER_M), int((_FOREARM_M + 0.21) * _PX_PER_M))
+_KNUCKLE_Y = np.array([0.03, 0.0103, -0.0103, -0.0295])
+_KNUCKLE_X = np.array([0.084, 0.088, 0.083, 0.073])
+_BONES_M = np.array([[0.038, 0.024, 0.019], [0.042, 0.026, 0.02], [0.039, 0.025, 0.02], [0.03, 0.019, 0.017]])
+_FINGER_RADIUS_M = np.array([0.0112, 0.0116, 0.011, 0.0097])
 
 SKINS: tuple[tuple[float, float, float], ...] = (
     (0.93, 0.74, 0.63),
@@ -59,7 +61,7 @@ class Pose:
     thumb_lift: float
 
 
-_OPEN = Pose((9, 2, -5, -13), 0, ((12, 14, 8),) * 4, (62, 38, 26), 0.004)
+_OPEN = Pose((6, 1, -4, -10), 0, ((12, 14, 8),) * 4, (62, 38, 26), 0.004)
 _POSES: dict[Grip, Pose] = {
     "grasp": Pose(
         (5, 1, -3, -8), 4, ((26, 30, 18), (24, 30, 18), (25, 32, 20), (28, 34, 20)), (48, 12, -6), -0.012
@@ -73,10 +75,10 @@ _POSES: dict[Grip, Pose] = {
     ),
 }
 _REACH_M: dict[Grip, tuple[float, float]] = {
-    "grasp": (0.128, 0.012),
-    "pinch": (0.15, 0.04),
-    "flat": (0.172, 0.0),
-    "point": (0.172, 0.028),
+    "grasp": (0.125, 0.012),
+    "pinch": (0.146, 0.036),
+    "flat": (0.16, 0.0),
+    "point": (0.16, 0.028),
 }
 """Where the held thing lies, in the hand's own frame."""
 
@@ -151,7 +153,7 @@ def _fingers(pose: Pose, build: float) -> list[list[Bone]]:
                 [np.cos(heading) * np.cos(down), np.sin(heading) * np.cos(down), -np.sin(down)]
             )
             end = start + step
-            thin = radius * (1 - 0.09 * joint), radius * (1 - 0.09 * (joint + 1))
+            thin = radius * (1 - 0.08 * joint), radius * (1 - 0.08 * (joint + 1))
             bones.append((start, end, *thin))
             start = end
         fingers.append(bones)
@@ -161,7 +163,7 @@ def _fingers(pose: Pose, build: float) -> list[list[Bone]]:
 def _thumb(pose: Pose, build: float) -> list[Bone]:
     """Bones of the thumb, from the wrist out."""
     start = np.array([0.018, 0.022, 0.0])
-    radii = (0.0165, 0.0125, 0.0112, 0.0088)
+    radii = (0.018, 0.0138, 0.0125, 0.0098)
     bones: list[Bone] = []
     for joint, length in enumerate((0.042, 0.034, 0.027)):
         angle = np.radians(pose.thumb[joint])
@@ -178,22 +180,28 @@ def _palm(build: float) -> list[Bone]:
     for f in range(4):
         start = np.array([0.004, _KNUCKLE_Y[f] * 0.62, 0.0])
         end = np.array([_KNUCKLE_X[f], _KNUCKLE_Y[f], 0.002])
-        bones.append((start, end, 0.0155 * build, 0.0125 * build))
+        bones.append((start, end, 0.017 * build, 0.0135 * build))
     return bones
+
+
+def _arm(build: float) -> list[Bone]:
+    """Forearm, from beyond the elbow to the wrist."""
+    elbow, middle = np.array([-_FOREARM_M - 0.1, 0, -0.02]), np.array([-0.17, 0, -0.006])
+    wrist = np.array([0.006, 0, -0.004])
+    return [(elbow, middle, 0.046 * build, 0.04 * build), (middle, wrist, 0.04 * build, 0.027 * build)]
 
 
 class _Flesh:
     """A height field that bones are laid into."""
 
-    def __init__(self, size: tuple[int, int], origin: tuple[float, float], px_per_m: float) -> None:
-        self.height = np.full(size, -1.0, np.float32)
-        self.cover = np.zeros(size, np.float32)
-        self.origin, self.px_per_m = origin, px_per_m
+    def __init__(self) -> None:
+        self.height = np.full(_SIZE, -1.0, np.float32)
+        self.cover = np.zeros(_SIZE, np.float32)
 
     def add(self, bone: Bone, blend_m: float) -> None:
         """Lay one bone in, flowing into what is there over `blend_m` of height."""
         start, end, start_radius, end_radius = bone
-        scale, (ox, oy) = self.px_per_m, self.origin
+        scale, ox, oy = _PX_PER_M, _FOREARM_M, _HALF_WIDTH_M
         reach = max(start_radius, end_radius) + 1.5 / scale
         low, high = np.minimum(start, end)[:2] - reach, np.maximum(start, end)[:2] + reach
         c0, c1 = (
@@ -244,98 +252,105 @@ def hand_sprites(
         turned_rad: By how much the picture will be turned clockwise; the light is turned back.
     """
     pose = _blend(_OPEN, _POSES[grip], closure)
-    scale = _HAND_PX_PER_M
-    size = (int(0.2 * scale), int((_FOREARM_M + 0.21) * scale))
-    origin = (_FOREARM_M, 0.1)
     fingers, thumb = _fingers(pose, person.build), _thumb(pose, person.build)
-    arm = [
-        (np.array([-_FOREARM_M - 0.1, 0, -0.02]), np.array([-0.16, 0, -0.006]), 0.05, 0.042),
-        (
-            np.array([-0.16, 0, -0.006]),
-            np.array([0.004, 0, -0.006]),
-            0.042 * person.build,
-            0.0265 * person.build,
-        ),
-    ]
-    whole, front = _Flesh(size, origin, scale), _Flesh(size, origin, scale)
-    for bone in arm:
+    whole, front = _Flesh(), _Flesh()
+    for bone in _arm(person.build):
         whole.add(bone, 0.006)
     for bone in _palm(person.build):
-        whole.add(bone, 0.008)
-    behind_thumb = grip == "grasp"
+        whole.add(bone, 0.009)
     for bone in thumb:
-        (whole if behind_thumb else front).add(bone, 0.006)
+        whole.add(bone, 0.008)
     for finger in fingers:
         for bone in finger:
-            (front if behind_thumb else whole).add(bone, 0.003)
-    return HandSprites(
-        *(
-            _drawn(flesh, person, light, _REACH_M[grip], mirrored=mirrored, turned_rad=turned_rad)
-            for flesh in (whole, front)
-        )
-    )
+            whole.add(bone, 0.004)
+    # A grasping hand has its fingers before the thing and the thumb behind it, others the thumb before it.
+    for bone in thumb[1:] if grip != "grasp" else [bone for finger in fingers for bone in finger]:
+        front.add(bone, 0.004)
+    nails = _nails([*(finger[-1] for finger in fingers), thumb[-1]])
+    picture = _shaded(whole, nails, person, light, _light_in_picture(light, turned_rad, mirrored))
+    before = (picture * (front.cover[..., None])).astype(np.uint8)
+    x, y = _REACH_M[grip]
+    anchor = ((_FOREARM_M + x) * _PX_PER_M, (_HALF_WIDTH_M - y) * _PX_PER_M)
+    return HandSprites(_sprite(picture, anchor, mirrored), _sprite(before, anchor, mirrored))
 
 
-def _drawn(
+def _sprite(picture: UInt8[np.ndarray, "rows cols 4"], anchor: tuple[float, float], mirrored: bool) -> Sprite:
+    """The part of the picture that shows anything, for a left or a right hand."""
+    if mirrored:
+        picture, anchor = picture[::-1], (anchor[0], picture.shape[0] - anchor[1])
+    picture, anchor = cropped(np.ascontiguousarray(picture), anchor)
+    return Sprite(picture, None, anchor, anchor, _PX_PER_M)
+
+
+def _nails(last_bones: Sequence[Bone]) -> Float32[np.ndarray, "rows cols"]:
+    """Where the finger nails are; fingers that point away from the camera show none."""
+    mask = np.zeros(_SIZE, np.uint8)
+    for start, end, radius, _ in last_bones:
+        step = end - start
+        length = float(np.hypot(step[0], step[1]))
+        if length < 0.7 * float(np.linalg.norm(step)):
+            continue
+        middle = start + 0.72 * step
+        centre = ((_FOREARM_M + middle[0]) * _PX_PER_M, (_HALF_WIDTH_M - middle[1]) * _PX_PER_M)
+        axes = (0.0062 * _PX_PER_M, 0.62 * radius * _PX_PER_M)
+        angle = -np.degrees(np.arctan2(step[1], step[0]))
+        cv2.ellipse(mask, (centre, (2 * axes[0], 2 * axes[1]), float(angle)), 255, -1, cv2.LINE_AA)
+    return np.asarray(mask, np.float32) / 255
+
+
+def _light_in_picture(light: Light, turned_rad: float, mirrored: bool) -> tuple[float, float, float]:
+    """Unit vector towards the lamp: to the right, down and towards the camera, in the unturned picture."""
+    right = float(light.direction[0])
+    down = -0.85 * float(light.direction[2]) - 0.1 * float(light.direction[1])
+    near = 0.55
+    c, s = np.cos(turned_rad), np.sin(turned_rad)
+    x, y = c * right + s * down, -s * right + c * down
+    length = np.sqrt(x * x + y * y + near * near)
+    return float(x / length), float((-y if mirrored else y) / length), float(near / length)
+
+
+def _shaded(
     flesh: _Flesh,
+    nails: Float32[np.ndarray, "rows cols"],
     person: Person,
     light: Light,
-    reach_m: tuple[float, float],
-    *,
-    mirrored: bool,
-    turned_rad: float,
-) -> Sprite:
+    lamp: tuple[float, float, float],
+) -> UInt8[np.ndarray, "rows cols 4"]:
     """Colour and light a height field."""
     height = np.maximum(flesh.height, np.where(flesh.cover > 0, -0.012, -0.03)).astype(np.float32)
     smooth = cv2.GaussianBlur(height, (0, 0), 1.0)
-    slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=flesh.px_per_m / 8)
-    slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=flesh.px_per_m / 8)
-    nz = 1 / np.sqrt(1 + slope_x**2 + slope_y**2)
-    nx, ny = -slope_x * nz, -slope_y * nz
-    # The light in the picture's plane: right, down, towards the camera; turned back with the forearm.
-    right, down, near = light.direction[0], -light.direction[2] * 0.85 - 0.1 * light.direction[1], 0.55
-    c, s = np.cos(turned_rad), np.sin(turned_rad)
-    lx, ly = c * right + s * down, -s * right + c * down
-    if mirrored:
-        ly = -ly
-    norm = np.sqrt(lx * lx + ly * ly + near * near)
-    lamp = np.clip((nx * lx + ny * ly + nz * near) / norm, 0, 1)
-    shade = 0.42 + light.strength * 0.75 * lamp + (0.9 - light.strength) * 0.35 * nz
-    colour = person.skin[None, None] * np.ones((*height.shape, 1), np.float32)
-    colour = colour * (1 + 0.04 * _skin_field(person.seed, height.shape))[..., None]
-    # Light that has gone through flesh: shadows of skin are red, not grey.
-    dim = np.clip(1 - shade, 0, 1)[..., None]
-    colour = colour * (1 - dim * np.array([0.0, 0.12, 0.16], np.float32))
-    columns = (np.arange(height.shape[1]) + 0.5) / flesh.px_per_m - flesh.origin[0]
+    slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=_PX_PER_M / 8)
+    slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=_PX_PER_M / 8)
+    facing = 1 / np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
+    lit = np.clip((lamp[2] - slope_x * lamp[0] - slope_y * lamp[1]) * facing, 0, 1)
+    shade = 0.44 + light.strength * 0.78 * lit + (0.9 - light.strength) * 0.38 * facing
+    tone = 1 + 0.05 * layered_field(np.random.default_rng(person.seed), _SIZE, (10, 40), 2)
+    colour = person.skin * tone[..., None]
+    # Light that has gone through flesh: the shadows of skin are red, not grey.
+    colour *= 1 - np.clip(1 - shade, 0, 1)[..., None] * np.array([0.0, 0.12, 0.16], np.float32)
+    colour += (
+        0.45 * nails[..., None] * (person.skin * np.array([1.05, 0.98, 0.95], np.float32) + 0.1 - colour)
+    )
     if person.sleeve is not None:
-        colour = _dressed(colour, person, columns)
-    lit = colour * shade[..., None] * light.tint + 0.1 * (lamp**14)[..., None] * light.strength
-    picture = np.empty((*height.shape, 4), np.uint8)
-    picture[..., :3] = np.clip(lit * flesh.cover[..., None] * 255, 0, 255)
+        colour = _dressed(colour, person)
+    gloss = (0.08 + 0.12 * nails) * lit**14 * light.strength
+    lit_colour = colour * shade[..., None] * light.tint + gloss[..., None]
+    picture = np.empty((*_SIZE, 4), np.uint8)
+    picture[..., :3] = np.clip(lit_colour, 0, 1) * (flesh.cover[..., None] * 255)
     picture[..., 3] = flesh.cover * 255
-    x, y = reach_m
-    anchor = ((flesh.origin[0] + x) * flesh.px_per_m, (flesh.origin[1] - y) * flesh.px_per_m)
-    if mirrored:
-        picture = np.ascontiguousarray(picture[::-1])
-        anchor = (anchor[0], picture.shape[0] - anchor[1])
-    return Sprite(picture, None, anchor, anchor, flesh.px_per_m)
-
-
-def _skin_field(seed: int, size: tuple[int, ...]) -> Float32[np.ndarray, "rows cols"]:
-    return layered_field(np.random.default_rng(seed), (size[0], size[1]), (10, 40), 2)
+    return picture
 
 
 def _dressed(
-    colour: Float32[np.ndarray, "rows cols 3"], person: Person, columns: np.ndarray
+    colour: Float32[np.ndarray, "rows cols 3"], person: Person
 ) -> Float32[np.ndarray, "rows cols 3"]:
     """Put the sleeve over the forearm: knitted or striped cloth with a cuff."""
-    assert person.sleeve is not None
-    along = -person.sleeve_start - columns
+    along = _FOREARM_M - (np.arange(_SIZE[1]) + 0.5) / _PX_PER_M - person.sleeve_start
     stripes = (np.mod(along, 0.028) < 0.009) & (person.seed % 3 == 0)
+    assert person.sleeve is not None
     cloth = np.where(stripes[:, None], person.sleeve[1], person.sleeve[0])
+    folds = layered_field(np.random.default_rng(person.seed + 1), _SIZE, (3, 14), 2)
     cuff = along < 0.022
-    knit = (
-        1 + 0.07 * np.sin(along * 1500) + np.where(cuff, -0.1, 0.0) - 0.35 * (np.abs(along - 0.023) < 0.0012)
-    )
-    dressed = np.broadcast_to((cloth * knit[:, None]).astype(np.float32), colour.shape)
+    knit = 1 + 0.06 * np.sin(along * 1500) - 0.1 * cuff - 0.35 * (np.abs(along - 0.023) < 0.0012)
+    dressed = cloth * knit[:, None] * (1 + 0.14 * folds[..., None] * ~cuff[:, None])
     return np.where((along > 0)[None, :, None], dressed, colour).astype(np.float32)

@@ -64,7 +64,7 @@ class Light:
     def draw(cls, rng: np.random.Generator) -> Light:
         """A lamp above and to one side, warm or cold."""
         azimuth = rng.uniform(-np.pi, np.pi)
-        tilt = np.radians(rng.uniform(18, 50))
+        tilt = np.radians(rng.uniform(22, 50))
         direction = np.array([np.sin(tilt) * np.sin(azimuth), -np.sin(tilt) * np.cos(azimuth), np.cos(tilt)])
         warmth = rng.normal(0, 0.055)
         tint = np.array([1 + warmth, 1 + 0.2 * rng.normal(0, 0.03), 1 - warmth])
@@ -160,7 +160,7 @@ def wooden(first: Colours) -> Pattern:
     """Wood with rings along x."""
 
     def pattern(p: Points) -> Colours:
-        rings = np.sin(np.hypot(p[1] + np.float32(0.03), p[2]) * 900 + 4 * solid_noise(p, (6, 30, 30)))
+        rings = np.sin(np.hypot(p[1] + np.float32(0.03), p[2]) * 600 + 4 * solid_noise(p, (6, 30, 30)))
         return np.asarray(first * (1 + 0.13 * rings + 0.08 * solid_noise(p, (20, 220, 220)))[:, None])
 
     return pattern

@@ -48,14 +48,16 @@ def _turn(angle: float) -> Float[np.ndarray, "2 2"]:
 
 
 def throw_shadow(sprite: Sprite, camera: Camera, place: Point, light: Light, pitch_rad: float) -> Affine:
-    """Put a sprite's shadow on the table: each pixel is thrown along the light by its height."""
+    """Put a sprite's shadow on the table: each pixel is thrown along the light by its height.
+
+    The sprite stands in for how the lamp sees the thing, so its width lies across the light.
+    """
     unit_m = 0.1
     throw = np.append(-light.direction[:2] / light.direction[2], 0.0)
     base = np.array([place[0], place[1], 0.0]) + throw * max(float(place[2]), 0.0)
     along = throw * unit_m
-    if np.hypot(along[0], along[1]) < 0.02:  # under light from straight above it keeps some width
-        along = np.array([0.0, 0.02, 0.0])
-    right = np.array([unit_m, 0.0, 0.0])
+    across = np.array([abs(throw[1]), -throw[0] * np.sign(throw[1]), 0.0])
+    right = across * (unit_m / np.hypot(across[0], across[1]))
     step = unit_m * sprite.px_per_m
     ax, ay = sprite.anchor
     source = np.array([[ax, ay], [ax + step, ay], [ax, ay - step * np.cos(pitch_rad)]])

@@ -48,7 +48,7 @@ class _Film:
             *(BodyActor(b, plan.light, pitch_rad=pitch_rad, px_per_m=self._largest_scale(b)) for b in bodies),
             *(HandActor(h, plan.person, plan.light, pitch_rad=pitch_rad) for h in plan.script.hands),
         ]
-        self._lens = _lens(plan)
+        self._lens = _lens(plan) * _exposure(plan)
         self._rng = np.random.default_rng([plan.seed, 6, int(plan.key.id)])
 
     def _largest_scale(self, body: Body) -> float:
@@ -75,12 +75,22 @@ class _Film:
         plan = self._plan
         wall = wall_picture(plan.seed, *plan.wall)
         table = table_picture(plan.seed, *plan.table)
-        top = np.array([-wall.shape[1] / WALL_PX_PER_M / 2, plan.wall_y, wall.shape[0] / WALL_PX_PER_M])
-        picture = _on_plane(wall, camera, WALL_PX_PER_M, top, np.array([0.0, 0.0, -1.0]))
         edge_y = plan.wall_y - _GAP_M
+        share, first, last = _table_share(camera, edge_y)
+        picture = np.empty((camera.height_px, camera.width_px, 3), np.uint8)
+        top = np.array([-wall.shape[1] / WALL_PX_PER_M / 2, plan.wall_y, wall.shape[0] / WALL_PX_PER_M])
+        picture[:last] = _on_plane(
+            wall, camera, WALL_PX_PER_M, corner=top, down=np.array([0.0, 0.0, -1.0]), rows=slice(0, last)
+        )
         far = np.array([-table.shape[1] / TABLE_PX_PER_M / 2, edge_y, 0.0])
-        ground = _on_plane(table, camera, TABLE_PX_PER_M, far, np.array([0.0, -1.0, 0.0]))
-        cv2.copyTo(ground, _below_edge(camera, edge_y), picture)
+        rows = slice(first, camera.height_px)
+        ground = _on_plane(
+            table, camera, TABLE_PX_PER_M, corner=far, down=np.array([0.0, -1.0, 0.0]), rows=rows
+        )
+        edge = last - first
+        seam = share[first:last, :, None]
+        picture[first:last] = (seam * ground[:edge] + (1 - seam) * picture[first:last]).astype(np.uint8)
+        picture[last:] = ground[edge:]
         middle = np.array([[0.0, 0.2, 0.0]])
         return smeared(picture, placing.smear(camera, before, middle, 0))
 
@@ -99,8 +109,10 @@ def _on_plane(
     texture: Picture,
     camera: Camera,
     px_per_m: float,
+    *,
     corner: Float[np.ndarray, " 3"],
     down: Float[np.ndarray, " 3"],
+    rows: slice,
 ) -> Picture:
     """A texture on a plane as the camera sees it; beyond its edges it goes on mirrored.
 
@@ -110,25 +122,32 @@ def _on_plane(
         px_per_m: Scale of the texture.
         corner: Where its first pixel lies.
         down: Unit vector along its columns.
+        rows: Rows of the frame to make.
     """
+    size = (camera.width_px, rows.stop - rows.start)
+    if not size[1]:
+        return np.empty((0, size[0], 3), np.uint8)
     to_pixels = camera.plane(corner, _RIGHT / px_per_m, down / px_per_m)
-    size = (camera.width_px, camera.height_px)
+    to_pixels[1] -= rows.start * to_pixels[2]
     warped = cv2.warpPerspective(
         texture, to_pixels, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     return np.asarray(warped, np.uint8)
 
 
-def _below_edge(camera: Camera, edge_y: float) -> UInt8[np.ndarray, "rows cols"]:
-    """Which pixels show the table: those below its far edge."""
+def _table_share(camera: Camera, edge_y: float) -> tuple[Float32[np.ndarray, "rows cols"], int, int]:
+    """How much of each pixel the table takes; the first row with some of it, and the first full row."""
     (left, left_row, _), (right, right_row, _) = (
         camera.project(np.array([x, edge_y, 0.0])) for x in (-2.0, 2.0)
     )
     bottom = camera.height_px * 4.0
     outline = np.array([[left, left_row], [right, right_row], [right, bottom], [left, bottom]])
     mask = np.zeros((camera.height_px, camera.width_px), np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 1, cv2.LINE_8, 3)
-    return mask
+    cv2.fillPoly(mask, [np.round(outline * 8).astype(np.int32)], 255, cv2.LINE_AA, 3)
+    some, full = mask.any(1), (mask == 255).all(1)
+    first = int(np.argmax(some)) if some.any() else camera.height_px
+    last = int(np.argmax(full)) if full.any() else camera.height_px
+    return mask.astype(np.float32) / 255, first, last
 
 
 def _lens(plan: ClipPlan) -> Float32[np.ndarray, "rows cols 3"]:
@@ -139,6 +158,12 @@ def _lens(plan: ClipPlan) -> Float32[np.ndarray, "rows cols 3"]:
     factor = 1 - plan.vignette * (x * x + y * y) / 2
     factor *= 1 + strength * 0.5 * (x * np.cos(angle) + y * np.sin(angle))
     return np.asarray(factor[..., None] * plan.light.tint, np.float32)
+
+
+def _exposure(plan: ClipPlan) -> np.float32:
+    """What a camera's automatic exposure does: it evens out half of what dark and bright tables differ by."""
+    grey = float(table_picture(plan.seed, *plan.table).mean()) / 255
+    return np.float32(np.sqrt(0.58 / max(grey, 0.1)))
 
 
 @lru_cache(maxsize=1)

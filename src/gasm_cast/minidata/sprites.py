@@ -140,5 +140,14 @@ def _sprite(
     return Sprite(picture, front_picture, anchor, centre, px_per_m)
 
 
+def cropped(
+    picture: UInt8[np.ndarray, "rows cols 4"], anchor: tuple[float, float]
+) -> tuple[UInt8[np.ndarray, "r c 4"], tuple[float, float]]:
+    """The part of a picture that shows anything, and where the anchor lies in it."""
+    left, top, width, height = cv2.boundingRect(picture[..., 3])
+    part = np.ascontiguousarray(picture[top : top + height, left : left + width])
+    return part, (anchor[0] - left, anchor[1] - top)
+
+
 def _reduced(picture: UInt8[np.ndarray, "rows cols 4"], size: tuple[int, int]) -> UInt8[np.ndarray, "r c 4"]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
