@@ -83,7 +83,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     return DataConfig(store=folder / "store", annotations=folder / "annotations")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe(data: DataConfig) -> Recipe:
     """A narrow model of our kind, three epochs of six steps."""
     return Recipe(

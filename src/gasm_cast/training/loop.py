@@ -106,6 +106,7 @@ def train(
                 if stop or (every and standing.step % every == 0):
                     save()
                 if stop:
+                    recorder.say(f"stopped after step {standing.step}; the same command goes on from there")
                     raise KeyboardInterrupt
 
             held_out = accuracy(data.held_out)

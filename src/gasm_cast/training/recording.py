@@ -168,7 +168,11 @@ class Recorder:
         }
         for name, accuracy in (("held_out", held_out), ("validation", validation)):
             if accuracy is not None:
-                values |= {f"{name}_top1": accuracy.top1, f"{name}_layers": list(accuracy.layers)}
+                values |= {
+                    f"{name}_top1": accuracy.top1,
+                    f"{name}_log_loss": accuracy.log_loss,
+                    f"{name}_layers": list(accuracy.layers),
+                }
         if self._is_first:
             self._run.log("epoch", values)
             self._tracker.log(_curves(values), standing.step)
@@ -190,7 +194,7 @@ def _curves(values: dict[str, Any]) -> dict[str, float]:
     curves: dict[str, float] = {"epoch/train_loss": values["train_loss"]}
     for name in ("held_out", "validation"):
         if f"{name}_top1" in values:
-            curves[f"epoch/{name}_top1"] = values[f"{name}_top1"]
+            curves |= {f"epoch/{name}_{key}": values[f"{name}_{key}"] for key in ("top1", "log_loss")}
             for layer, top1 in enumerate(values[f"{name}_layers"], start=1):
                 curves[f"epoch/{name}_layer_{layer}"] = top1
     for layer, of_heads in values["gains"].items():

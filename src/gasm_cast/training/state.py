@@ -29,8 +29,8 @@ class Standing:
     """Optimiser steps taken."""
     best_epoch: int = 0
     """Epoch of best.pt, from 1; 0 before the first."""
-    best_top1: float = -1.0
-    """Its held-out accuracy."""
+    best: Accuracy | None = None
+    """Its accuracy on the held-out clips, if there are any."""
     loss_sum: float = 0.0
     """Sum of the losses of this epoch's steps so far."""
     num_losses: int = 0
@@ -52,10 +52,9 @@ class Standing:
 
     def finish_epoch(self, epoch: int, held_out: Accuracy | None) -> bool:
         """Whether an epoch is the best so far; without held-out clips the last one is."""
-        if held_out is not None and held_out.top1 <= self.best_top1:
+        if held_out is not None and not held_out.is_better_than(self.best):
             return False
-        self.best_epoch = epoch
-        self.best_top1 = self.best_top1 if held_out is None else held_out.top1
+        self.best_epoch, self.best = epoch, held_out
         return True
 
 
@@ -102,7 +101,9 @@ def resume(run: Run, learner: Learner, store: FeatureStore, say: Callable[[str],
         return Standing()
     read_card(content, run.last_checkpoint).require_store(store)
     learner.load_state_dict(content["training"]["learner"])
-    return Standing(**content["training"]["standing"])
+    standing = content["training"]["standing"]
+    best = standing.pop("best")
+    return Standing(**standing, best=None if best is None else Accuracy(**best))
 
 
 def _read_newest(run: Run, say: Callable[[str], None]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from gasm_cast.annotations import ClipTable
+from gasm_cast.evaluation.calibration import negative_log_likelihood
 from gasm_cast.evaluation.scoring import score
 from gasm_cast.models import FusionModel
 from gasm_cast.store import FeatureStore
@@ -16,11 +17,18 @@ from gasm_cast.training.devices import Precision
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of clips that a model gets right."""
+    """How well a model does on some clips."""
 
     top1: float
+    """Share of clips that it gets right."""
+    log_loss: float
+    """Mean of -log of the label's probability: tells models apart that get equally many right."""
     layers: tuple[float, ...]
-    """The same of each earlier layer's own head; of verb groups for the coarse layers."""
+    """Share that each earlier layer's own head gets right; of verb groups for the coarse layers."""
+
+    def is_better_than(self, other: Accuracy | None) -> bool:
+        """Whether it is to be preferred: more clips right, or as many with a lower loss."""
+        return other is None or (self.top1, -self.log_loss) > (other.top1, -other.log_loss)
 
 
 def measure(
@@ -43,4 +51,8 @@ def measure(
         for layer, probabilities in enumerate(scores.layer_probabilities)
     ]
     top1 = float((scores.probabilities.argmax(axis=1) == clips.labels).mean())
-    return Accuracy(top1=top1, layers=tuple(layers))
+    return Accuracy(
+        top1=top1,
+        log_loss=negative_log_likelihood(scores.probabilities, clips.labels),
+        layers=tuple(layers),
+    )

@@ -1,0 +1,48 @@
+"""What a run would be, without training it: for `--dry-run`."""
+
+from __future__ import annotations
+
+import torch
+
+from gasm_cast.config import Recipe, config_hash, to_toml
+from gasm_cast.training.batches import TrainingClips
+from gasm_cast.training.devices import launch, repeatable, resolve_precision
+from gasm_cast.training.setup import build_learner, read_data
+
+
+def preview(recipe: Recipe) -> str:
+    """The resolved recipe, data, model and schedule, and the loss of one batch, in words.
+
+    Everything is built as for training, so a recipe that cannot be trained is refused here.
+
+    Raises:
+        InputError: as :func:`gasm_cast.training.train`.
+    """
+    fabric = launch(recipe.training)
+    notes: list[str] = []
+    with repeatable(recipe.training.deterministic), torch.no_grad():
+        data = read_data(recipe, with_validation=recipe.training.validate_every > 0)
+        clips = TrainingClips(
+            data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
+        )
+        learner = build_learner(fabric, recipe, data, clips, notes.append)
+        batch = next(clips.epoch(0, first_step=0, device=fabric.device))
+        loss = learner.objective(batch.semantic, batch.motion, batch.labels).mean()
+    streams = ", ".join(f"{name} {spec.grid} x {spec.width}" for name, spec in data.store.streams.items())
+    num_held_out = 0 if data.held_out is None else len(data.held_out)
+    num_validation = 0 if data.validation is None else len(data.validation)
+    lines = [
+        f"# recipe {config_hash(recipe)}",
+        to_toml(recipe),
+        f"store      {data.store.path}: {len(data.store):,} clips, {data.store.num_views} view(s), "
+        f"{streams}, fingerprint {data.store.fingerprint}",
+        f"clips      {len(data.learn):,} to learn from, {num_held_out:,} held out, {num_validation:,} to "
+        f"validate, {data.num_failed:,} recorded failures left out; {len(data.classes.names)} classes in "
+        f"{data.classes.num_groups} verb groups",
+        f"model      {recipe.model.kind}, {learner.model.num_parameters:,} parameters",
+        f"device     {fabric.device}, {resolve_precision(recipe.training)}, {fabric.world_size} process(es)",
+        f"schedule   {learner.schedule.describe(recipe.training)}",
+        f"one batch  semantic {list(batch.semantic.shape)}, motion {list(batch.motion.shape)}, first clip "
+        f"{batch.ids[0]}, loss {float(loss):.4f}",
+    ]
+    return "\n".join([*lines, *notes])
