@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    from gasm_cast.extraction.pipeline import Pipeline, VideoFeatures
+    from gasm_cast.extraction.extractor import Extractor
     from gasm_cast.extraction.reading import Source
     from gasm_cast.models.checkpoints import LoadedModel
     from gasm_cast.store import FeatureStore, StoredDtype
-
-_WINDOWS_A_STORE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +86,6 @@ class Answer:
 def run(options: Options) -> int:
     """Predict; 1 if some videos could not be read."""
     from gasm_cast.extraction.extractor import Extractor
-    from gasm_cast.extraction.pipeline import Pipeline
     from gasm_cast.models.checkpoints import load_checkpoint
     from gasm_cast.runs import Run
 
@@ -108,18 +102,11 @@ def run(options: Options) -> int:
         device=options.device,
     )
     answers: list[Answer] = []
-    with tempfile.TemporaryDirectory(prefix="gasm-cast-") as scratch:
-        storing = _Storing(Pipeline(extractor, options.pipeline), dtype, Path(scratch) / "store")
-        if options.window_sec is None:
-            stores = storing.whole(sources)
-        else:
-            stride_sec = options.window_sec / 2 if options.stride_sec is None else options.stride_sec
-            stores = storing.windows(sources, options.window_sec, stride_sec)
-        for store, parts in stores:
-            for answer in _ask(loaded, store, parts, options):
-                print(_described(answer, loaded.class_names, options.top))
-                answers.append(answer)
-    failures = storing.failures
+    failures: dict[str, str] = {}
+    for store, parts in _stores(sources, extractor, dtype, options, failures):
+        for answer in _ask(loaded, store, parts, options) if parts else ():
+            print(_described(answer, loaded.class_names, options.top))
+            answers.append(answer)
     for video, reason in failures.items():
         print(f"{video}: not read: {reason}", file=sys.stderr)
     if options.csv is not None:
@@ -159,63 +146,37 @@ def _storage(store: Path) -> tuple[int | None, StoredDtype]:
     return description.num_views, description.dtype
 
 
-@dataclass
-class _Storing:
-    """Features of videos as stores that last for a moment: scored like those of a data set."""
+def _stores(
+    sources: list[Source],
+    extractor: Extractor,
+    dtype: StoredDtype,
+    options: Options,
+    failures: dict[str, str],
+) -> Iterator[tuple[FeatureStore, Parts]]:
+    """Features of all videos in stores that last for a moment; videos without any join the failures."""
+    from gasm_cast.extraction.momentary import momentary_store, momentary_window_stores
+    from gasm_cast.extraction.pipeline import Pipeline
+    from gasm_cast.video import VideoError
 
-    pipeline: Pipeline
-    dtype: StoredDtype
-    folder: Path
-    failures: dict[str, str] = field(default_factory=dict)
-    """Reason by video."""
-
-    def whole(self, sources: list[Source]) -> Iterator[tuple[FeatureStore, Parts]]:
-        """One store with all videos."""
-        from gasm_cast.extraction.extract import extract
-        from gasm_cast.store import FeatureStore
-
-        summary = extract(
-            sources,
-            self.folder,
-            self.pipeline.extractor,
-            dtype=self.dtype,
-            options=self.pipeline.options,
-            progress=len(sources) > 1,
-        )
-        self.failures.update(summary.failures)
-        if summary.stored:
-            store = FeatureStore.open(self.folder)
+    if options.window_sec is None:
+        progress = len(sources) > 1
+        with momentary_store(
+            sources, extractor, dtype=dtype, options=options.pipeline, progress=progress
+        ) as (store, summary):
+            failures.update(summary.failures)
             yield store, {str(name): (str(name), None) for name in store.ids}
-
-    def windows(
-        self, sources: list[Source], window_sec: float, stride_sec: float
-    ) -> Iterator[tuple[FeatureStore, Parts]]:
-        """Small stores, one after the other, so that a video may be as long as it likes."""
-        from gasm_cast.video import VideoError
-
-        for source in sources:
-            assert source.path is not None
-            windows = self.pipeline.run_windows(source.path, window_sec=window_sec, stride_sec=stride_sec)
-            try:
-                while chunk := list(itertools.islice(windows, _WINDOWS_A_STORE)):
-                    parts: Parts = {
-                        f"{window.start_sec:.3f}": (source.name, (window.start_sec, window.end_sec))
-                        for window, _ in chunk
-                    }
-                    features = [features for _, features in chunk]
-                    yield self._store(dict(zip(parts, features, strict=True))), parts
-                    shutil.rmtree(self.folder)
-            except VideoError as error:
-                self.failures[source.name] = error.reason
-
-    def _store(self, features: dict[str, VideoFeatures]) -> FeatureStore:
-        from gasm_cast.store import FeatureStore, StoreWriter
-
-        description = self.pipeline.extractor.description(self.dtype)
-        with StoreWriter(self.folder, description, asked=list(features)) as writer:
-            for name, of_window in features.items():
-                writer.add(name, of_window.semantic, of_window.motion)
-        return FeatureStore.open(self.folder)
+        return
+    stride_sec = options.window_sec / 2 if options.stride_sec is None else options.stride_sec
+    pipeline = Pipeline(extractor, options.pipeline)
+    for source in sources:
+        assert source.path is not None
+        try:
+            for store, spans in momentary_window_stores(
+                source.path, pipeline, window_sec=options.window_sec, stride_sec=stride_sec, dtype=dtype
+            ):
+                yield store, {name: (source.name, span) for name, span in spans.items()}
+        except VideoError as error:
+            failures[source.name] = error.reason
 
 
 def _ask(loaded: LoadedModel, store: FeatureStore, parts: Parts, options: Options) -> Iterator[Answer]:

@@ -76,11 +76,11 @@ def cut_windows(
                     start += stride_sec * max(1, (time - window_sec - start) // stride_sec)
             while recent and recent[0][0] < min(start, time - window_sec):
                 recent.popleft()
-            squares = {
-                (size_px, crop): square
-                for size_px, reader in readers.items()
-                for crop, square in reader.read(frame, wanted[size_px]).items()
-            }
+            squares: dict[tuple[int, Crop], np.ndarray] = {}
+            for size_px, reader in readers.items():
+                own = {crop: np.empty((size_px, size_px, 3), np.uint8) for crop in wanted[size_px]}
+                reader.read(frame, own.items())
+                squares |= {(size_px, crop): square for crop, square in own.items()}
             recent.append((time, squares))
         if not recent:
             raise video.nothing_decoded()

@@ -1,0 +1,89 @@
+"""Features of a few videos, for the moment: stored and read as those of a data set are.
+
+What `predict` and `explain` ask of a video is then what `evaluate` asks of a clip of the
+store, down to the rounding of the stored numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gasm_cast.extraction.extract import ExtractionSummary, extract
+from gasm_cast.extraction.extractor import Extractor
+from gasm_cast.extraction.options import PipelineOptions
+from gasm_cast.extraction.pipeline import Pipeline
+from gasm_cast.extraction.reading import Source
+from gasm_cast.store import Features, FeatureStore, StoredDtype, StoreWriter
+from gasm_cast.video import VideoError
+
+_WINDOWS_A_STORE = 64
+
+
+@contextlib.contextmanager
+def momentary_store(
+    sources: Sequence[Source],
+    extractor: Extractor,
+    *,
+    dtype: StoredDtype = "float16",
+    options: PipelineOptions | None = None,
+    progress: bool = False,
+) -> Iterator[tuple[FeatureStore, ExtractionSummary]]:
+    """A store of some videos that goes when the context ends.
+
+    Args:
+        sources: The videos.
+        extractor: Backbones and views.
+        dtype: How features are stored: that of the store whose features they are to equal.
+        options: How the work is spread.
+        progress: Show a bar.
+    """
+    with tempfile.TemporaryDirectory(prefix="gasm-cast-") as scratch:
+        path = Path(scratch) / "store"
+        summary = extract(sources, path, extractor, dtype=dtype, options=options, progress=progress)
+        yield FeatureStore.open(path), summary
+
+
+def momentary_window_stores(
+    path: Path, pipeline: Pipeline, *, window_sec: float, stride_sec: float, dtype: StoredDtype = "float16"
+) -> Iterator[tuple[FeatureStore, dict[str, tuple[float, float]]]]:
+    """Windows of a long video in small stores, each gone when the next is asked for.
+
+    Yields:
+        A store, and the span of the video in seconds that each of its ids stands for.
+
+    Raises:
+        InputError: if the windows are wrong; VideoError if the video gives no frames.
+    """
+    windows = pipeline.run_windows(path, window_sec=window_sec, stride_sec=stride_sec)
+    with tempfile.TemporaryDirectory(prefix="gasm-cast-") as scratch:
+        store = Path(scratch) / "store"
+        while chunk := list(itertools.islice(windows, _WINDOWS_A_STORE)):
+            spans = {f"{window.start_sec:.3f}": (window.start_sec, window.end_sec) for window, _ in chunk}
+            with StoreWriter(store, pipeline.extractor.description(dtype), asked=list(spans)) as writer:
+                for name, (_, features) in zip(spans, chunk, strict=True):
+                    writer.add(name, features.semantic, features.motion)
+            yield FeatureStore.open(store), spans
+            shutil.rmtree(store)
+
+
+def features_of_video(
+    path: Path, extractor: Extractor, *, dtype: StoredDtype = "float16", view: int = 0
+) -> Features:
+    """Features of one view of one video, as a store gives them.
+
+    Raises:
+        VideoError: if the video cannot be read.
+    """
+    sources = [Source(path.stem, path)]
+    with momentary_store(sources, extractor, dtype=dtype, options=PipelineOptions(workers=1)) as (
+        store,
+        summary,
+    ):
+        if summary.failures:
+            raise VideoError(path, summary.failures[path.stem])
+        return store.read([path.stem], view)
