@@ -81,12 +81,12 @@ def test_swapping_the_sides_mirrors_the_result() -> None:
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     covered = 0
-    for _ in range(40):
+    for _ in range(24):
         shared = generator.random(200)
         a, b = shared < 0.7, np.where(generator.random(200) < 0.2, generator.random(200), shared) < 0.6
         found = compare(side("a", predictions(a)), side("b", predictions(b)))
         covered += found.interval.low <= 0.1 <= found.interval.high
-    assert covered >= 34  # 38 expected
+    assert covered >= 20  # 23 expected
 
 
 def test_other_labels_classes_or_clips_are_refused() -> None:

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Int
-
+    from gasm_cast.annotations import ClipTable
     from gasm_cast.config import DataConfig
     from gasm_cast.store import FeatureStore
 
@@ -106,12 +104,11 @@ def run(options: Options) -> int:
     return 0 if evaluation.complete else 1
 
 
-def _held_out(data: DataConfig, store: FeatureStore) -> tuple[list[str], Int[np.ndarray, " clips"]]:
+def _held_out(data: DataConfig, store: FeatureStore) -> ClipTable:
     """The training clips that the run did not learn from, to fit the temperature on."""
     from gasm_cast.training.clips import hold_out, read_clips
 
-    _, held = hold_out(read_clips(data, data.train_split, store).clips, data.held_out)
-    return [str(clip) for clip in held.ids], held.labels
+    return hold_out(read_clips(data, data.train_split, store).clips, data.held_out)[1]
 
 
 def _warn_of_shared_clips(ids: tuple[str, ...], train_ids: tuple[str, ...], split: str) -> None:

@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from gasm_cast.evaluation.intervals import Interval, bootstrap
 
 Probabilities = Float[np.ndarray, "clips classes"]
+LayerProbabilities = Float[np.ndarray, "clips _"]
+"""Of a layer's own head: over classes, or over verb groups."""
 Labels = Int[np.ndarray, " clips"]
 
 

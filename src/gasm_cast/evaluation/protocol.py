@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from gasm_cast.annotations import ClipTable, coarse_groups
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation import calibration
+from gasm_cast.evaluation.metrics import LayerProbabilities
 from gasm_cast.evaluation.scoring import Precision, score
 from gasm_cast.evaluation.summary import Classes, summarize
 from gasm_cast.files import write_text
@@ -106,7 +107,7 @@ def evaluate(
     table: ClipTable,
     *,
     settings: Settings | None = None,
-    held_out: tuple[Sequence[str], Int[np.ndarray, " clips"]] | None = None,
+    held_out: ClipTable | None = None,
 ) -> Evaluation:
     """Score a split and compute its metrics.
 
@@ -115,8 +116,8 @@ def evaluate(
         store: Features made as those of its training.
         table: The split.
         settings: How to score.
-        held_out: Ids and labels of training clips that the model has not learnt from, to
-            fit the temperature on; without them none is fitted.
+        held_out: Training clips that the model has not learnt from, to fit the temperature
+            on; without them none is fitted.
 
     Raises:
         InputError: if the split has no labels, its classes or the store's features are not
@@ -138,8 +139,7 @@ def evaluate(
     )
     temperature = None
     if held_out is not None:
-        ids, labels = held_out
-        temperature = calibration.fit_temperature(ask_model(ids).probabilities, labels)
+        temperature = calibration.fit_temperature(ask_model(held_out.ids).probabilities, held_out.labels)
     scores = ask_model(clips.ids)
     group_of_class, group_names = coarse_groups(table.class_names)
     metrics = summarize(
@@ -212,7 +212,7 @@ def write(evaluation: Evaluation, run: Run, *, as_csv: bool = False) -> Path:
 
 
 def _best(
-    layer_probabilities: Sequence[Float[np.ndarray, "clips _"]], num_clips: int
+    layer_probabilities: Sequence[LayerProbabilities], num_clips: int
 ) -> Int[np.ndarray, "clips layers"]:
     """The answer of each earlier layer; no columns for a model without such layers."""
     columns = [layer.argmax(axis=1) for layer in layer_probabilities]

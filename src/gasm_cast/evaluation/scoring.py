@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import distributed
 
 from gasm_cast.errors import InputError
+from gasm_cast.evaluation.metrics import LayerProbabilities, Probabilities
 from gasm_cast.models import FusionModel
 from gasm_cast.store import Batch, FeatureStore
 
@@ -31,8 +32,8 @@ class Scores:
     """Probabilities of clips, softmax averaged over views."""
 
     ids: tuple[str, ...]
-    probabilities: Float[np.ndarray, "clips classes"]
-    layer_probabilities: tuple[Float[np.ndarray, "clips _"], ...]
+    probabilities: Probabilities
+    layer_probabilities: tuple[LayerProbabilities, ...]
     """The same from each earlier layer's own head, first layer first: classes or verb groups."""
 
 
@@ -69,7 +70,7 @@ def score(
         raise ValueError("there are no clips to score")
     rank, world = _process()
     rows = store.rows(ids)[rank::world]
-    share: list[Float[np.ndarray, "clips _"]] = []
+    share: list[LayerProbabilities] = []
     if len(rows):
         share = _score_rows(
             model,
@@ -101,7 +102,7 @@ def _score_rows(
     batch_size: int,
     device: torch.device,
     precision: Precision,
-) -> list[Float[np.ndarray, "clips _"]]:
+) -> list[LayerProbabilities]:
     """Probabilities of the classifier, then those of each layer's head, averaged over views."""
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     features = store.batches(
@@ -109,7 +110,7 @@ def _score_rows(
         views=[np.full(len(batch), view) for batch in batches for view in range(num_views)],
         device=device,
     )
-    sums: list[list[Float[np.ndarray, "batch _"]]] = []
+    sums: list[list[LayerProbabilities]] = []
     with _evaluation_mode(model):
         for number, batch in enumerate(features):
             probabilities = _probabilities(model, batch, device, precision)
@@ -122,7 +123,7 @@ def _score_rows(
 
 def _probabilities(
     model: FusionModel, batch: Batch, device: torch.device, precision: Precision
-) -> list[Float[np.ndarray, "batch _"]]:
+) -> list[LayerProbabilities]:
     dtype = _AUTOCAST.get(precision)
     with torch.autocast(device.type, dtype, enabled=dtype is not None):
         prediction = model(batch.features.semantic, batch.features.motion)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 
 from gasm_cast.evaluation import calibration, metrics
 from gasm_cast.evaluation.intervals import proportion, wilson
-from gasm_cast.evaluation.metrics import Labels, Probabilities
+from gasm_cast.evaluation.metrics import Labels, LayerProbabilities, Probabilities
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Classes:
 
 def summarize(
     probabilities: Probabilities,
-    layer_probabilities: Sequence[Probabilities],
+    layer_probabilities: Sequence[LayerProbabilities],
     labels: Labels,
     classes: Classes,
     *,
@@ -68,7 +68,7 @@ def summarize(
 
 def _layers(
     probabilities: Probabilities,
-    layer_probabilities: Sequence[Probabilities],
+    layer_probabilities: Sequence[LayerProbabilities],
     labels: Labels,
     classes: Classes,
     num_coarse_layers: int,

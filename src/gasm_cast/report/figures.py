@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gasm_cast.report import style
 
@@ -128,6 +128,8 @@ def training_curves(models: Mapping[str, Sequence[Mapping[str, Any]]], key: str,
             color = style.series_style(index)["color"]
             axes.plot([x for x, _ in points], [y for _, y in points], color=color, label=name)
         axes.set(xlabel="epoch", ylabel=label)
+        if key.endswith("top1"):
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best", fontsize=8)
     return figure

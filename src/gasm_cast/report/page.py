@@ -206,11 +206,15 @@ def _calibration_figures(run: RunSummary) -> list[dict[str, Any]]:
 
 def _curves(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
     made = []
-    for key, label in (("loss", "training loss"), ("accuracy", "accuracy (%)")):
+    for key, what, axis in (
+        ("train_loss", "Training loss", "loss (nats)"),
+        ("held_out_top1", "Held-out accuracy", "accuracy"),
+        ("validation_top1", "Accuracy on validation", "accuracy"),
+    ):
         series = {run.name: run.epochs for run in runs if any(key in event for event in run.epochs)}
         if series:
-            figure = figures.training_curves(series, key, label)
-            made.append(_figure(figure, f"{label} over epochs", f"{label.capitalize()} after each epoch."))
+            figure = figures.training_curves(series, key, axis)
+            made.append(_figure(figure, f"{what} over epochs", f"{what} after each epoch."))
     return made
 
 
