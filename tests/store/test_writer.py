@@ -182,7 +182,7 @@ def test_what_is_not_finite_is_refused(tmp_path: Path, bad: float) -> None:
     semantic, motion = clip("a", "semantic"), clip("a", "motion")
     motion[0, 2, 3] = bad
     with StoreWriter(tmp_path / "store", describe(), asked=["a", "b"]) as writer:
-        with pytest.raises(InputError, match="id 'a': motion features hold NaN or infinity") as refusal:
+        with pytest.raises(InputError, match="id 'a': the motion stream holds NaN or infinity") as refusal:
             writer.add("a", semantic, motion)
         writer.fail("a", str(refusal.value))
         writer.add("b", clip("b", "semantic"), clip("b", "motion"))
@@ -196,7 +196,7 @@ def test_what_half_precision_does_not_hold_is_refused(tmp_path: Path) -> None:
     semantic[0, 0, 0] = -70_000
     with (
         StoreWriter(tmp_path / "half", describe(), asked=["a"]) as writer,
-        pytest.raises(InputError, match=r"reach 70000, more than float16 holds .*; store as bfloat16"),
+        pytest.raises(InputError, match=r"reaches 70000, more than float16 holds .*; store as bfloat16"),
     ):
         writer.add("a", semantic, motion)
     for dtype in ("bfloat16", "float32"):
@@ -208,11 +208,9 @@ def test_what_half_precision_does_not_hold_is_refused(tmp_path: Path) -> None:
 def test_shapes_and_dtypes_are_checked(tmp_path: Path) -> None:
     semantic, motion = clip("a", "semantic"), clip("a", "motion")
     with StoreWriter(tmp_path / "store", describe(), asked=["a"]) as writer:
-        with pytest.raises(
-            InputError, match=r"semantic features have the shape \[1, 20, 12\], the store needs"
-        ):
+        with pytest.raises(InputError, match=r"semantic stream has the shape \[1, 20, 12\], the store needs"):
             writer.add("a", semantic.swapaxes(1, 2), motion)
-        with pytest.raises(InputError, match=r"motion features are torch\.int64, not floating point"):
+        with pytest.raises(InputError, match=r"motion stream is torch\.int64, not floating point"):
             writer.add("a", semantic, motion.astype(np.int64))
 
 

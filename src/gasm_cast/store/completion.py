@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,12 @@ from gasm_cast.store.index import Index
 from gasm_cast.store.manifest import STREAMS, StoreDescription
 from gasm_cast.store.shards import Shard
 
+FILES = ("index.safetensors", "geometry.safetensors", "failures.jsonl")
 
-def complete(path: Path, description: StoreDescription, shards: Sequence[Shard]) -> None:
+
+def complete(
+    path: Path, description: StoreDescription, shards: Sequence[Shard], failures: Mapping[str, str]
+) -> None:
     """Write index, geometry and failures, and last the manifest, which makes the store complete."""
     num_ids = [len(shard.ids) for shard in shards]
     ids = [name for shard in shards for name in shard.ids]
@@ -27,7 +32,6 @@ def complete(path: Path, description: StoreDescription, shards: Sequence[Shard])
         shard=np.repeat(np.arange(len(shards)), num_ids),
         row=np.concatenate([np.arange(count) * description.num_views for count in num_ids]),
     )
-    failures = {name: reason for shard in shards for name, reason in shard.failed.items()}
     index.save(path / "index.safetensors")
     save_geometry(path / "geometry.safetensors", description.specs)
     lines = [json.dumps({"id": name, "reason": why}, ensure_ascii=False) for name, why in failures.items()]
@@ -42,6 +46,7 @@ def complete(path: Path, description: StoreDescription, shards: Sequence[Shard])
         "num_failures": len(failures),
         **described,
         "relative_error": _relative_error(shards, num_ids),
+        "files": {name: hashlib.sha256((path / name).read_bytes()).hexdigest() for name in FILES},
         "shards": [
             {
                 "file": shard.path.relative_to(path).as_posix(),

@@ -30,7 +30,7 @@ class FeatureStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.manifest: Mapping[str, Any] = _read_manifest(path)
+        self.manifest: Mapping[str, Any] = read_manifest(path)
         self.description = StoreDescription.from_json(self.manifest)
         self.failures: Mapping[str, str] = _read_failures(path / "failures.jsonl")
         self.index = Index.load(path / "index.safetensors")
@@ -40,7 +40,7 @@ class FeatureStore:
                 f"{self.manifest['num_samples']}; `gasm-cast store verify` tells more"
             )
         _check_sizes(path, self.manifest["shards"])
-        self._files = ShardFiles([path / shard["file"] for shard in self.manifest["shards"]])
+        self._files = ShardFiles(self.shard_paths)
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
@@ -78,6 +78,11 @@ class FeatureStore:
     def num_views(self) -> int:
         """Views of each clip."""
         return self.description.num_views
+
+    @property
+    def shard_paths(self) -> list[Path]:
+        """The shards, in the order that the index numbers them."""
+        return [self.path / shard["file"] for shard in self.manifest["shards"]]
 
     @property
     def fingerprint(self) -> str:
@@ -168,7 +173,12 @@ class FeatureStore:
         return Request(rows, views)
 
 
-def _read_manifest(path: Path) -> Mapping[str, Any]:
+def read_manifest(path: Path) -> Mapping[str, Any]:
+    """The manifest of the store at `path`.
+
+    Raises:
+        InputError: if there is none, it is damaged, or of another version.
+    """
     file = path / "manifest.json"
     try:
         values: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -159,6 +160,28 @@ def read_shard(path: Path) -> Shard:
             f"{path}: cut short: {num_bytes} bytes, its header promises {8 + length + stop}; write it again"
         )
     return shard
+
+
+def load_tensors(shard: Shard) -> dict[str, Tensor]:
+    """Read a whole shard into memory and check its bytes.
+
+    Raises:
+        InputError: if they are not those that were written.
+    """
+    try:
+        raw = np.fromfile(shard.path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{shard.path}: cannot read the shard: {error.strerror}") from None
+    start = min((stored.start for stored in shard.tensors.values()), default=0)
+    if hashlib.sha256(raw[start:].data).hexdigest() != shard.data_sha256:
+        raise InputError(f"{shard.path}: the data is not what was written (checksum); restore it from a copy")
+    data = torch.from_numpy(raw)
+    return {
+        name: data[stored.start : stored.start + math.prod(stored.shape) * stored.dtype.itemsize]
+        .view(stored.dtype)
+        .reshape(stored.shape)
+        for name, stored in shard.tensors.items()
+    }
 
 
 def _bytes(tensor: Tensor) -> memoryview:

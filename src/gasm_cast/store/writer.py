@@ -16,6 +16,7 @@ when it is complete; `manifest.json` exists when the store is.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,16 +30,30 @@ from torch import Tensor
 from gasm_cast.errors import InputError
 from gasm_cast.store import manifest
 from gasm_cast.store.completion import complete
-from gasm_cast.store.manifest import StoreDescription
+from gasm_cast.store.manifest import StoredDtype, StoreDescription
 from gasm_cast.store.quantization import quantize
 from gasm_cast.store.shards import CutShortError, read_shard, write_shard
 
 SHARD_BYTES = 64 * 2**20
-TORCH_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+COLLECTED_DTYPES: Mapping[StoredDtype, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "int8": torch.float32,  # quantised when the shard is full
+}
 
 
 class UnfitFeaturesError(InputError):
     """Features of one clip that a store must not hold; names the id, the stream and the values."""
+
+
+class FeaturesError(InputError):
+    """Features of one clip that cannot be stored."""
+
+    def __init__(self, name: str, stream: str, reason: str) -> None:
+        super().__init__(f"id {name!r}: the {stream} stream {reason}")
+        self.stream = stream
+        self.reason = reason
 
 
 class StoreWriter:
@@ -141,7 +156,9 @@ class StoreWriter:
         finally:
             self._pool.shutdown()
         if not self.is_complete and all(map(self._is_written, range(self.num_shards))):
-            complete(self.path, self.description, [read_shard(self._file(k)) for k in range(self.num_shards)])
+            shards = [read_shard(self._file(shard)) for shard in range(self.num_shards)]
+            failures = {name: reason for shard in shards for name, reason in shard.failed.items()}
+            complete(self.path, self.description, shards, failures)
         return self.is_complete
 
     def __enter__(self) -> StoreWriter:
@@ -217,26 +234,25 @@ class StoreWriter:
 
     def _checked(self, name: str, stream: str, tokens: Tensor) -> Tensor:
         spec, num_views = self.description.specs[stream], self.description.num_views
+        dtype = COLLECTED_DTYPES[self.description.dtype]
         shape = (num_views, spec.grid.num_tokens, spec.width)
         if tuple(tokens.shape) not in ([shape, shape[1:]] if num_views == 1 else [shape]):
-            raise UnfitFeaturesError(
-                f"id {name!r}: {stream} features have the shape {list(tokens.shape)}, the store needs "
-                f"{list(shape)} (views, tokens, width)"
+            reason = (
+                f"has the shape {list(tokens.shape)}, the store needs {list(shape)} (views, tokens, width)"
             )
+            raise FeaturesError(name, stream, reason)
         if not tokens.is_floating_point():
-            raise UnfitFeaturesError(f"id {name!r}: {stream} features are {tokens.dtype}, not floating point")
+            raise FeaturesError(name, stream, f"is {tokens.dtype}, not floating point")
         low, high = (float(end) for end in torch.aminmax(tokens))
         largest = max(abs(low), abs(high))
-        if not np.isfinite(largest):
-            raise UnfitFeaturesError(
-                f"id {name!r}: {stream} features hold NaN or infinity; extract the clip again, in float32"
-            )
-        dtype = TORCH_DTYPES.get(self.description.dtype, torch.float32)
+        if not math.isfinite(largest):
+            raise FeaturesError(name, stream, "holds NaN or infinity; extract the clip again, in float32")
         if largest > torch.finfo(dtype).max:
-            raise UnfitFeaturesError(
-                f"id {name!r}: {stream} features reach {largest:g}, more than {self.description.dtype} "
-                f"holds ({torch.finfo(dtype).max:g}); store as bfloat16 or float32"
+            reason = (
+                f"reaches {largest:g}, more than {self.description.dtype} holds "
+                f"({torch.finfo(dtype).max:g}); store as bfloat16 or float32"
             )
+            raise FeaturesError(name, stream, reason)
         return tokens.reshape(shape)
 
     def _settle(self, name: str, pending: _PendingShard) -> None:
@@ -289,7 +305,7 @@ class _PendingShard:
 
     @classmethod
     def of(cls, description: StoreDescription, num_samples: int) -> _PendingShard:
-        dtype = TORCH_DTYPES.get(description.dtype, torch.float32)  # int8 is made from float32
+        dtype = COLLECTED_DTYPES[description.dtype]
         buffers = {
             stream: torch.empty(
                 num_samples, description.num_views, spec.grid.num_tokens, spec.width, dtype=dtype

@@ -1,0 +1,145 @@
+"""Fill a store from features that people already have: joined by id, every refusal named."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gasm_cast.errors import InputError
+from gasm_cast.geometry import StreamSpec
+from gasm_cast.store.layout import Arranged, Layout
+from gasm_cast.store.manifest import StoredDtype, StoreDescription, StreamDescription
+from gasm_cast.store.sources import Source
+from gasm_cast.store.writer import FeaturesError, StoreWriter
+
+NUM_SURVEYED = 32
+NUM_THREADS = 2
+MOST_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class ImportedStream:
+    """Where one stream comes from."""
+
+    source: Source
+    layout: Layout
+    backbone: str
+    """What made the features, in the user's words."""
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What the store's fingerprint tells this stream by."""
+        return {"name": self.backbone, "origin": "imported"}
+
+    def read(self, name: str) -> Arranged:
+        """One clip's tokens.
+
+        Raises:
+            InputError: if the file is missing or refused: its name, and why.
+        """
+        if name not in self.source.entries:
+            raise InputError(f"no {self.layout.stream} features: {self.source.path.name} has none of this id")
+        array = self.source.read(name)
+        try:
+            return self.layout.arrange(array)
+        except InputError as error:
+            raise InputError(f"{self.source.where(name)}: {error}") from None
+
+
+def import_features(
+    path: Path, semantic: ImportedStream, motion: ImportedStream, *, dtype: StoredDtype | None = None
+) -> Counter[str]:
+    """Write a store of all ids that either stream has; what is refused becomes a failure of the store.
+
+    It goes on where an interrupted import of the same features stopped.
+
+    Args:
+        path: The store's folder.
+        semantic: The semantic stream.
+        motion: The motion stream.
+        dtype: How to store; by default as the files are, in the wider dtype if they differ.
+
+    Returns:
+        What was done to arrays on the way, in words, and to how many.
+
+    Raises:
+        InputError: if the streams have no id in common, the first clips are all refused, or the
+            folder holds another store.
+    """
+    streams = {"semantic": semantic, "motion": motion}
+    names = sorted({*semantic.source.entries, *motion.source.entries})
+    description = _survey(semantic, motion, dtype)
+    notes: Counter[str] = Counter()
+    with StoreWriter(path, description, asked=names) as writer:
+        for name, reading in _read_ahead(streams.values(), writer.todo):
+            try:
+                arranged = [each.result() for each in reading]
+                writer.add(name, *(each.tokens for each in arranged))
+            except FeaturesError as error:
+                where = streams[error.stream].source.where(name)
+                writer.fail(name, f"{where}: {error.reason}")
+            except InputError as error:
+                writer.fail(name, str(error))
+            else:
+                notes.update(note for each in arranged for note in each.notes)
+    return notes
+
+
+def _survey(semantic: ImportedStream, motion: ImportedStream, dtype: StoredDtype | None) -> StoreDescription:
+    """What the store will hold: widths, views and dtype as most of the first clips have them."""
+    common = sorted(semantic.source.entries.keys() & motion.source.entries.keys())
+    if not common:
+        shown = (repr(next(iter(stream.source.entries))) for stream in (semantic, motion))
+        raise InputError(
+            f"{semantic.source.path} and {motion.source.path} have no id in common "
+            f"({', '.join(shown)}, ...); say how files are called: --semantic-names '{{id}}_rgb'"
+        )
+    shapes: Counter[tuple[int, int, int]] = Counter()
+    dtypes: set[torch.dtype] = set()
+    refusal: InputError | None = None
+    for name in common[:NUM_SURVEYED]:
+        try:
+            arranged = [stream.read(name) for stream in (semantic, motion)]
+        except InputError as error:
+            refusal = refusal or error
+            continue
+        views, _, semantic_width = arranged[0].tokens.shape
+        shapes[views, semantic_width, arranged[1].tokens.shape[-1]] += 1
+        dtypes.update(each.dtype for each in arranged)
+    if not shapes:
+        raise InputError(f"the first {min(len(common), NUM_SURVEYED)} clips are all refused: {refusal}")
+    (num_views, *widths), _ = shapes.most_common(1)[0]
+    semantic_width, motion_width = widths
+    return StoreDescription(
+        semantic=StreamDescription(StreamSpec(semantic.layout.grid, semantic_width), semantic.provenance),
+        motion=StreamDescription(StreamSpec(motion.layout.grid, motion_width), motion.provenance),
+        num_views=num_views,
+        dtype=dtype or _common_dtype(dtypes),
+    )
+
+
+def _common_dtype(dtypes: Collection[torch.dtype]) -> StoredDtype:
+    half: dict[torch.dtype, StoredDtype] = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
+    only = next(iter(dtypes)) if len(dtypes) == 1 else torch.float32
+    return half.get(only, "float32")
+
+
+def _read_ahead(
+    streams: Collection[ImportedStream], names: Sequence[str]
+) -> Iterator[tuple[str, list[Future[Arranged]]]]:
+    """Each id with its streams being read; a few are read ahead."""
+    with ThreadPoolExecutor(NUM_THREADS, "importer") as pool:
+        reading: deque[tuple[str, list[Future[Arranged]]]] = deque()
+        try:
+            for name in names:
+                reading.append((name, [pool.submit(stream.read, name) for stream in streams]))
+                if len(reading) == MOST_AHEAD:
+                    yield reading.popleft()
+            yield from reading
+        finally:
+            pool.shutdown(cancel_futures=True)
