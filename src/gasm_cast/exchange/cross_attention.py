@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from gasm_cast.errors import InputError
 
 Computation = Literal["direct", "absorb-query", "absorb-context"]
 
@@ -37,6 +40,9 @@ class CrossAttention(nn.Module):
         dropout: Dropout on the weights in training.
         absorb: Choose the computation with the fewest multiplications; off is always direct.
 
+    Raises:
+        InputError: if the heads do not divide the width.
+
     Source: Attention Is All You Need (arXiv 1706.03762), section 3.2.2; absorbed products as
     in DeepSeek-V2's latent attention (arXiv 2405.04434), section 2.1.
     """
@@ -52,6 +58,8 @@ class CrossAttention(nn.Module):
         absorb: bool = True,
     ) -> None:
         super().__init__()
+        if width % num_heads:
+            raise InputError(f"num_heads must divide the attention width, got {num_heads} and {width}")
         self.num_heads = num_heads
         self.scale = (width // num_heads) ** -0.5
         self.dropout = dropout
@@ -82,27 +90,37 @@ class CrossAttention(nn.Module):
         self,
         x: Float[Tensor, "batch queries query_width"],
         context: Float[Tensor, "batch tokens context_width"],
+        allowed: Bool[Tensor, "*batch queries tokens"] | None = None,
     ) -> Float[Tensor, "batch queries query_width"]:
-        """What the context holds for each query."""
+        """What the context holds for each query.
+
+        Args:
+            x: Tokens that read.
+            context: Tokens that are read.
+            allowed: Where a query may look; one that may look nowhere reads zeros.
+        """
         if self.computation(x.shape[1], context.shape[1]) != "direct":
-            return self.attend(x, context)[0]
+            return self.attend(x, context, allowed)[0]
         query, key, value = self._project(x, context)
+        mask = None if allowed is None else allowed[..., None, :, :]
         dropout = self.dropout if self.training else 0.0
-        return self._merge(F.scaled_dot_product_attention(query, key, value, dropout_p=dropout))
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+        return self._merge(mixed)
 
     def attend(
         self,
         x: Float[Tensor, "batch queries query_width"],
         context: Float[Tensor, "batch tokens context_width"],
+        allowed: Bool[Tensor, "*batch queries tokens"] | None = None,
     ) -> tuple[Float[Tensor, "batch queries query_width"], Float[Tensor, "batch heads queries tokens"]]:
         """The same output, and the weights before dropout."""
         match self.computation(x.shape[1], context.shape[1]):
             case "absorb-query":
-                return self._absorb_query(x, context)
+                return self._absorb_query(x, context, allowed)
             case "absorb-context":
-                return self._absorb_context(x, context)
+                return self._absorb_context(x, context, allowed)
             case "direct":
-                return self._direct(x, context)
+                return self._direct(x, context, allowed)
 
     def _project(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         heads = self.num_heads
@@ -114,12 +132,12 @@ class CrossAttention(nn.Module):
         merged: Tensor = self.out(rearrange(mixed, "b h n d -> b n (h d)"))
         return merged
 
-    def _direct(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def _direct(self, x: Tensor, context: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         query, key, value = self._project(x, context)
-        weights = (self.scale * query @ key.mT).softmax(dim=-1)
+        weights = _softmax(self.scale * query @ key.mT, allowed, dim=-1)
         return self._merge(F.dropout(weights, self.dropout, self.training) @ value), weights
 
-    def _absorb_query(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def _absorb_query(self, x: Tensor, context: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = self.num_heads
         key, value = rearrange(self.key_value(context), "b m (kv h d) -> kv b h m d", kv=2, h=heads)
         into_query = rearrange(self.query.weight, "(h d) q -> h d q", h=heads)
@@ -128,16 +146,27 @@ class CrossAttention(nn.Module):
         keys = rearrange(self.scale * key @ into_query, "b h m q -> b (h m) q")
         values = rearrange(value @ from_value, "b h m q -> b (h m) q")
         # Queries stay the last axis, so that the softmax over few context tokens runs along them.
-        weights = rearrange(keys @ x.mT, "b (h m) n -> b h m n", h=heads).softmax(dim=2)
+        logits = rearrange(keys @ x.mT, "b (h m) n -> b h m n", h=heads)
+        weights = _softmax(logits, None if allowed is None else allowed.mT, dim=2)
         dropped = rearrange(F.dropout(weights, self.dropout, self.training), "b h m n -> b (h m) n")
         return dropped.mT @ values + self.out.bias, weights.mT
 
-    def _absorb_context(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def _absorb_context(self, x: Tensor, context: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = self.num_heads
         query = rearrange(self.query(x), "b n (h d) -> b h n d", h=heads)
         into_key, into_value = rearrange(self.key_value.weight, "(kv h d) c -> kv h d c", kv=2, h=heads)
         queries = rearrange(self.scale * query @ into_key, "b h n c -> b (h n) c")
-        weights = (queries @ context.mT).softmax(dim=-1)
-        mixed = F.dropout(weights, self.dropout, self.training) @ context
-        mixed = rearrange(mixed, "b (h n) c -> b h n c", h=heads) @ into_value.mT
-        return self._merge(mixed), rearrange(weights, "b (h n) m -> b h n m", h=heads)
+        logits = rearrange(queries @ context.mT, "b (h n) m -> b h n m", h=heads)
+        weights = _softmax(logits, allowed, dim=-1)
+        dropped = rearrange(F.dropout(weights, self.dropout, self.training), "b h n m -> b (h n) m")
+        mixed = rearrange(dropped @ context, "b (h n) c -> b h n c", h=heads) @ into_value.mT
+        return self._merge(mixed), weights
+
+
+def _softmax(logits: Tensor, allowed: Tensor | None, dim: int) -> Tensor:
+    """Softmax over the allowed tokens; zeros, with zero gradient, where none is allowed."""
+    if allowed is None:
+        return logits.softmax(dim)
+    allowed = allowed[..., None, :, :]
+    lowest = torch.finfo(logits.dtype).min  # finite: a row of infinities would give NaN
+    return logits.masked_fill(~allowed, lowest).softmax(dim) * allowed

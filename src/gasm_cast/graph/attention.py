@@ -8,6 +8,7 @@ and that the similarity which picks them also enters the logits, so that it is l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,9 +21,16 @@ from gasm_cast.config import GraphConfig
 from gasm_cast.geometry import Grid
 from gasm_cast.graph.edges import Edges
 from gasm_cast.graph.positions import RelativeBias, Rotary
+from gasm_cast.graph.sparse import edge_dots, edge_pattern, edge_sums
 
-DENSE_MAX_TOKENS = 1000
-"""Longest stream computed as masked dense attention; longer ones use neighbour lists."""
+Computation = Literal["dense", "neighbour-list"]
+
+DENSE_UP_TO = {"cpu": 64, "cuda": 1024}
+"""Tokens up to which masked dense attention is the faster computation, by kind of device.
+
+Measured on a CPU by `gasm-cast bench model`; on GPUs short sparse products do not fill the
+machine, and the bound is where gathers were seen to cross dense attention.
+"""
 
 
 class StreamGraph(NamedTuple):
@@ -61,15 +69,17 @@ class GraphAttention(nn.Module):
     function of the relative position, g_h a learned gain (it starts at 1). W_o starts at
     zero, so that the layer starts as the identity.
 
-    Two computations give the same numbers: masked dense attention, and neighbour lists
-    with a cost linear in N.
+    Two computations give the same numbers: masked dense attention, and products with a
+    sparse matrix over the neighbour lists, whose cost is linear in N. :meth:`attend` is a
+    third, explicit one that also returns the graph.
 
     Args:
         width: Channels of the tokens.
         grid: Their grid.
         config: Sizes, kinds of edges, positions.
         num_similar: Similar nodes joined to each node.
-        computation: Force one of the two computations; "auto" takes the faster one.
+        computation: Force one computation; by default the one that is faster for this
+            grid on the device of the tokens.
     """
 
     def __init__(
@@ -78,16 +88,14 @@ class GraphAttention(nn.Module):
         grid: Grid,
         config: GraphConfig,
         num_similar: int,
-        computation: Literal["auto", "dense", "neighbour-list"] = "auto",
+        computation: Computation | None = None,
     ) -> None:
         super().__init__()
+        self.grid, self.config, self.num_similar = grid, config, num_similar
+        self.forced_computation = computation
         self.num_heads = config.num_heads
         head_dim = config.width // config.num_heads
         self.scale = head_dim**-0.5
-        if computation == "auto":
-            short = grid.num_tokens <= DENSE_MAX_TOKENS or config.edges == "dense"
-            computation = "dense" if short else "neighbour-list"
-        self.is_dense = computation == "dense"
 
         self.norm = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * config.width, bias=False)
@@ -105,27 +113,40 @@ class GraphAttention(nn.Module):
         self.bias = RelativeBias(grid, config.num_heads, frame_reach) if biased else None
         self.rotary = Rotary(grid, head_dim) if config.positions in ("rotary", "both") else None
 
+    def computation(self, device: torch.device) -> Computation:
+        """The computation that :meth:`forward` takes on this device."""
+        num_tokens = self.grid.num_tokens
+        if self.edges.degree >= num_tokens:  # lists as long as the grid save nothing
+            return "dense"
+        if self.forced_computation is not None:
+            return self.forced_computation
+        return "dense" if num_tokens <= DENSE_UP_TO.get(device.type, num_tokens) else "neighbour-list"
+
     def forward(self, x: Float[Tensor, "batch nodes width"]) -> Float[Tensor, "batch nodes width"]:
         """Refine the tokens over their graph."""
-        query, key, value, z = self._project(x)
-        if self.is_dense:
-            logits, allowed = self._dense_logits(z)
-            logits = logits.masked_fill(~allowed, float("-inf")).to(query.dtype)
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=logits)
+        *projections, z = self._project(x)
+        neighbours, is_edge = self.edges(z)
+        if self.computation(x.device) == "dense":
+            mixed = self._mix_dense(projections, z, neighbours)
         else:
-            mixed, _ = self._attend_listed((query, key, value), *self._listed_logits(z))
-        return x + self._merge(mixed)
+            mixed = self._mix_listed(projections, z, neighbours, is_edge)
+        return self._integrate(x, mixed)
 
     def attend(
         self, x: Float[Tensor, "batch nodes width"]
     ) -> tuple[Float[Tensor, "batch nodes width"], StreamGraph]:
-        """The same output, computed edge by edge, with the graph and its weights."""
+        """The same output, with keys and values gathered edge by edge, and the graph."""
         query, key, value, z = self._project(x)
-        logits, index, is_edge = self._listed_logits(z)
-        mixed, weights = self._attend_listed((query, key, value), logits, index, is_edge)
-        is_adjacent = F.pad(self.edges.fixed_touches, (0, self.edges.num_similar)).expand_as(is_edge)
-        graph = StreamGraph(index, is_edge, is_adjacent, weights, z)
-        return x + self._merge(mixed), graph
+        neighbours, is_edge = self.edges(z)
+        similarity = torch.einsum("bnw,bnkw->bnk", z, _gather(z[:, None], neighbours)[:, 0])
+        logits = self.scale * torch.einsum("bhnd,bhnkd->bhnk", query, _gather(key, neighbours))
+        logits = logits + self.gain[:, None, None] * similarity[:, None]
+        if self.bias is not None:
+            logits = logits + rearrange(self.bias(_every(z)[:, None], neighbours), "b n k h -> b h n k")
+        weights = logits.masked_fill(~is_edge[:, None], float("-inf")).softmax(dim=-1)
+        mixed = torch.einsum("bhnk,bhnkd->bhnd", weights.to(value.dtype), _gather(value, neighbours))
+        touches = F.pad(self.edges.fixed_touches, (0, self.edges.num_similar)).expand_as(is_edge)
+        return self._integrate(x, mixed), StreamGraph(neighbours, is_edge, touches, weights, z)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         h = self.norm(x)
@@ -134,67 +155,53 @@ class GraphAttention(nn.Module):
         )
         if self.rotary is not None:
             query, key = self.rotary(query), self.rotary(key)
-        return query, key, value, F.normalize(self.metric(h).float(), dim=-1)
+        z = self.metric(h)
+        # Which nodes are similar must not depend on the precision of training.
+        z = z.to(torch.promote_types(z.dtype, torch.float32))
+        return query, key, value, F.normalize(z, dim=-1)
 
-    def _dense_logits(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Everything but the product of query and key, `[B, H, N, N]`, and which pairs are edges."""
-        edges, num_nodes = self.edges, z.shape[1]
+    def _integrate(self, x: Tensor, mixed: Tensor) -> Tensor:
+        update: Tensor = self.out(rearrange(mixed, "b h n d -> b n (h d)"))
+        return x + update
+
+    def _mix_dense(self, projections: Sequence[Tensor], z: Tensor, neighbours: Tensor) -> Tensor:
+        """All products of queries and keys, those of no edge masked."""
+        query, key, value = projections
         similarity = z @ z.mT
         logits = self.gain[:, None, None] * similarity[:, None]
         if self.bias is not None:
-            every = torch.arange(num_nodes, device=z.device)
-            index = self.bias.offset_index(every[:, None], every[None, :])
-            logits = logits + F.embedding(index, self.bias()).permute(2, 0, 1)
-        allowed = similarity.new_zeros(similarity.shape, dtype=torch.bool)
-        allowed = allowed.scatter(2, edges.fixed.expand(len(z), -1, -1), True)
-        if edges.num_similar:
-            one_block = edges.num_blocks == 1
-            index, _ = edges.similar(similarity[:, None] if one_block else edges.block_similarity(z))
-            # Where a list is filled up its index is the node itself, which is an edge anyway.
-            allowed = allowed.scatter(2, index, True)
-        return logits, allowed[:, None]
+            every = _every(z)
+            logits = logits + rearrange(self.bias(every[:, None], every), "n m h -> h n m")
+        # Lists are filled up with the node itself, which is an edge anyway: no row is empty.
+        allowed = torch.zeros_like(similarity, dtype=torch.bool).scatter(2, neighbours, True)
+        logits = logits.masked_fill(~allowed[:, None], float("-inf")).to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=logits)
 
-    def _listed_logits(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for listed edges only: logits `[B, H, N, K]`, nodes and validity `[B, N, K]`."""
-        edges, batch = self.edges, len(z)
-        index = edges.fixed.expand(batch, -1, -1)
-        is_edge = edges.fixed_valid.expand(batch, -1, -1)
-        if edges.num_similar:
-            similar, valid = edges.similar(edges.block_similarity(z))
-            index, is_edge = torch.cat([index, similar], dim=2), torch.cat([is_edge, valid], dim=2)
-        similarity = torch.einsum("bnw,bnkw->bnk", z, _gather(z, index))
-        logits = self.gain[:, None, None] * similarity[:, None]
+    def _mix_listed(
+        self, projections: Sequence[Tensor], z: Tensor, neighbours: Tensor, is_edge: Tensor
+    ) -> Tensor:
+        """Products of queries and keys that share an edge, as products with sparse matrices."""
+        batch, heads, nodes, _ = projections[0].shape
+        pattern = edge_pattern(neighbours, heads)
+        # Sparse kernels know single and double precision only: those of z.
+        query, key, value = (rearrange(t, "b h n d -> (b h n) d").to(z.dtype) for t in projections)
+        dots = edge_dots(query, key, pattern).view(batch, heads, nodes, -1)
+        similarity = edge_dots(z.flatten(0, 1), z.flatten(0, 1), edge_pattern(neighbours, 1))
+        logits = self.scale * dots + self.gain[:, None, None] * similarity.view(batch, 1, nodes, -1)
         if self.bias is not None:
-            every = torch.arange(z.shape[1], device=z.device)
-            offset = self.bias.offset_index(every[None, :, None].expand_as(index), index)
-            logits = logits + F.embedding(offset, self.bias()).permute(0, 3, 1, 2)
-        return logits, index, is_edge
-
-    def _merge(self, mixed: Tensor) -> Tensor:
-        merged: Tensor = self.out(rearrange(mixed, "b h n d -> b n (h d)"))
-        return merged
-
-    def _attend_listed(
-        self, projected: tuple[Tensor, Tensor, Tensor], logits: Tensor, index: Tensor, is_edge: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Attention over listed edges; a node always has itself, so no row is empty."""
-        query, key, value = projected
-        heads = self.num_heads
-        keys, values = (
-            rearrange(
-                _gather(rearrange(x, "b h n d -> b n (h d)"), index), "b n k (h d) -> b n k h d", h=heads
-            )
-            for x in (key, value)
-        )
-        products = torch.einsum("bhnd,bnkhd->bhnk", query, keys)
-        logits = (self.scale * products + logits).masked_fill(~is_edge[:, None], float("-inf"))
-        weights = logits.softmax(dim=-1)
-        return torch.einsum("bhnk,bnkhd->bhnd", weights.to(values.dtype), values), weights
+            logits = logits + rearrange(self.bias(_every(z)[:, None], neighbours), "b n k h -> b h n k")
+        weights = logits.masked_fill(~is_edge[:, None], float("-inf")).softmax(dim=-1)
+        mixed = edge_sums(weights.flatten(), value, pattern)
+        return mixed.view_as(projections[2]).to(projections[2].dtype)
 
 
-def _gather(x: Float[Tensor, "batch nodes width"], index: Int[Tensor, "batch nodes degree"]) -> Tensor:
-    """Rows of `x` that the lists name, `[batch, nodes, degree, width]`."""
-    batch, nodes, width = x.shape
-    first = torch.arange(batch, device=x.device)[:, None, None] * nodes
-    # The gradient of an embedding adds rows up much faster than that of a general index.
-    return F.embedding(index + first, x.reshape(batch * nodes, width))
+def _every(z: Float[Tensor, "batch nodes width"]) -> Int[Tensor, " nodes"]:
+    return torch.arange(z.shape[1], device=z.device)
+
+
+def _gather(
+    x: Float[Tensor, "batch heads nodes width"], index: Int[Tensor, "batch nodes degree"]
+) -> Float[Tensor, "batch heads nodes degree width"]:
+    """Rows of `x` that the lists name."""
+    clips = torch.arange(len(x), device=x.device)[:, None, None]
+    return x.transpose(1, 2)[clips, index].permute(0, 3, 1, 2, 4)

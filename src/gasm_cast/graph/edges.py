@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from gasm_cast.config import GraphConfig
 from gasm_cast.geometry import Grid, adjacency, adjacent_offsets, neighbours
 
-_STEPS = 2**15
-"""Similarities are ranked in steps of 1 / _STEPS, so that rounding noise makes no order."""
+SIMILARITY_STEPS = 2**15
+"""Similarities are ranked in steps of 1 / SIMILARITY_STEPS, so that rounding noise makes no order."""
 _NEVER = torch.iinfo(torch.int32).min
 
 
@@ -40,6 +40,7 @@ class Edges(nn.Module):
             where an offset leaves the grid.
         fixed_valid: False where an offset leaves the grid, `[N, A]`.
         num_similar: Similar nodes listed for each node; 0 if the rule has none.
+        degree: Length K of a node's list.
 
     Raises:
         ValueError: if more nodes are candidates than the order of ties can hold.
@@ -72,13 +73,14 @@ class Edges(nn.Module):
         self.block_size = grid.num_tokens // self.num_blocks
         self.reach = min(config.frame_window, self.num_blocks - 1)
         num_candidates = (2 * self.reach + 1) * self.block_size
-        if num_candidates > _STEPS:
+        if num_candidates > SIMILARITY_STEPS:
             raise ValueError(
                 f"a node of a {grid} grid has {num_candidates} candidates for similar nodes, more than "
-                f"{_STEPS}; use scope = 'window' or a smaller frame_window"
+                f"{SIMILARITY_STEPS}; use scope = 'window' or a smaller frame_window"
             )
         wanted = num_similar if config.edges in ("similar", "adjacent+similar") else 0
         self.num_similar = min(wanted, grid.num_tokens - 1, num_candidates)
+        self.degree = fixed.shape[1] + self.num_similar
 
         block = np.arange(self.num_blocks)[:, None] + np.arange(-self.reach, self.reach + 1)
         inside = (block >= 0) & (block < self.num_blocks)
@@ -91,44 +93,51 @@ class Edges(nn.Module):
         is_fixed[np.nonzero(valid)[0], target[valid]] = True
         self.register_buffer("is_fixed", torch.from_numpy(is_fixed), persistent=False)
 
-    def block_similarity(
+    def forward(
         self, z: Float[Tensor, "batch nodes width"]
-    ) -> Float[Tensor, "batch blocks cells candidates"]:
-        """Products s_ij = z_i . z_j of the nodes of each block with their candidates.
-
-        Candidates of a block are the nodes of the blocks around it, in order; blocks
-        beyond the clip's ends give zeros. Never a matrix over the whole clip, unless
-        the clip is one block.
-        """
-        blocks = rearrange(z, "b (f c) w -> b f c w", f=self.num_blocks)
-        if self.reach == 0:
-            return torch.matmul(blocks, blocks.mT)
-        padded = F.pad(blocks, (0, 0, 0, 0, self.reach, self.reach))
-        around = padded.unfold(1, 2 * self.reach + 1, 1)  # [batch, blocks, cells, width, frames]
-        return torch.matmul(blocks, rearrange(around, "b f c w r -> b f w (r c)"))
-
-    def similar(
-        self, similarity: Float[Tensor, "batch blocks cells candidates"]
-    ) -> tuple[Int[Tensor, "batch nodes similar"], Bool[Tensor, "batch nodes similar"]]:
-        """Most similar candidates of each node, best first, ties by index.
+    ) -> tuple[Int[Tensor, "batch nodes degree"], Bool[Tensor, "batch nodes degree"]]:
+        """List the nodes that each node is joined to: the fixed ones, then the similar ones.
 
         Args:
-            similarity: As :meth:`block_similarity` gives it; no gradient flows.
+            z: Unit vectors; the similarity of two nodes is their product. No gradient flows.
 
         Returns:
-            Node indices, and whether they are edges: a node with fewer candidates than k
-            fills the list with itself and false.
+            Node indices, and whether they are edges: lists that are too short are filled up
+            with the node itself and false.
         """
-        batch, blocks, cells, candidates = similarity.shape
-        similarity = similarity.detach()
+        fixed = self.fixed.expand(len(z), -1, -1)
+        valid = self.fixed_valid.expand(len(z), -1, -1)
+        if self.num_similar == 0:
+            return fixed, valid
+        similar, similar_valid = self._similar(z.detach())
+        return torch.cat([fixed, similar], dim=2), torch.cat([valid, similar_valid], dim=2)
+
+    def _similar(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Most similar candidates of each node, best first, ties by index, `[B, N, k]`."""
+        similarity = self._block_similarity(z)
+        _, blocks, cells, candidates = similarity.shape
         # One integer holds rank and tie-break, so that the order is strict and the same everywhere.
-        position = torch.arange(candidates, device=similarity.device, dtype=torch.int32)
-        rank = (similarity * _STEPS).round().to(torch.int32) * _STEPS + (_STEPS - 1 - position)
+        position = torch.arange(candidates, device=z.device, dtype=torch.int32)
+        rank = (similarity * SIMILARITY_STEPS).round().to(torch.int32) * SIMILARITY_STEPS
+        rank = rank + (SIMILARITY_STEPS - 1 - position)
         inside = self.is_inside.repeat_interleave(self.block_size, dim=1)
         rank = rank.masked_fill(self.is_fixed | ~inside[:, None, :], _NEVER)
         best, local = rank.topk(self.num_similar, dim=-1)
-        valid = (best != _NEVER).reshape(batch, blocks * cells, self.num_similar)
-        first = (torch.arange(blocks, device=local.device) - self.reach) * self.block_size
-        index = (local + first[:, None, None]).reshape(batch, blocks * cells, self.num_similar)
-        itself = torch.arange(blocks * cells, device=local.device)[:, None]
+        first = (torch.arange(blocks, device=z.device) - self.reach) * self.block_size
+        index = rearrange(local + first[:, None, None], "b f c k -> b (f c) k")
+        valid = rearrange(best != _NEVER, "b f c k -> b (f c) k")
+        itself = torch.arange(blocks * cells, device=z.device)[:, None]
         return torch.where(valid, index, itself), valid
+
+    def _block_similarity(self, z: Tensor) -> Tensor:
+        """Products of the nodes of each block with their candidates, `[B, blocks, cells, candidates]`.
+
+        Candidates are the nodes of the blocks around, in order; blocks beyond the clip's
+        ends give zeros. Never a matrix over the whole clip, unless the clip is one block.
+        """
+        blocks = rearrange(z, "b (f c) w -> b f c w", f=self.num_blocks)
+        if self.reach == 0:
+            return blocks @ blocks.mT
+        padded = F.pad(blocks, (0, 0, 0, 0, self.reach, self.reach))
+        around = padded.unfold(1, 2 * self.reach + 1, 1)  # [batch, blocks, cells, width, frames]
+        return blocks @ rearrange(around, "b f c w r -> b f w (r c)")

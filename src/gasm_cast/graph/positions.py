@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, cells
 
 
@@ -22,43 +23,39 @@ class RelativeBias(nn.Module):
     Args:
         grid: Grid of the nodes.
         num_heads: Heads H.
-        frame_reach: Largest frame distance that is told apart; farther ones count as it.
+        frame_reach: Largest distance in frames between nodes that share an edge.
 
     Source: Swin Transformer V2 (arXiv 2111.09883), section 3.3; differs in that the
     result is not squashed by a sigmoid and that time is a third axis.
     """
 
     offset_features: Tensor
-    coordinates: Tensor
+    code: Tensor
 
     def __init__(self, grid: Grid, num_heads: int, frame_reach: int, hidden_width: int = 32) -> None:
         super().__init__()
-        self.reach = (min(frame_reach, grid.num_frames - 1), grid.num_rows - 1, grid.num_cols - 1)
-        axes = [torch.arange(-reach, reach + 1) for reach in self.reach]
-        offsets = torch.cartesian_prod(*axes).float()
-        self.register_buffer(
-            "offset_features", offsets.sign() * torch.log2(1 + offsets.abs()), persistent=False
-        )
-        self.register_buffer("coordinates", torch.from_numpy(cells(grid)), persistent=False)
+        reach = (min(frame_reach, grid.num_frames - 1), grid.num_rows - 1, grid.num_cols - 1)
+        offsets = torch.cartesian_prod(*(torch.arange(-r, r + 1) for r in reach))
+        features = offsets.sign() * torch.log2(1 + offsets.abs())
+        self.register_buffer("offset_features", features, persistent=False)
+        # A node's place in the order of offsets: differences of codes are places of offsets.
+        sides = (2 * reach[1] + 1, 2 * reach[2] + 1)
+        frame, row, col = torch.from_numpy(cells(grid)).unbind(-1)
+        self.register_buffer("code", (frame * sides[0] + row) * sides[1] + col, persistent=False)
         self.inner = nn.Parameter(torch.randn(hidden_width, 3) * 0.5)
         self.shift = nn.Parameter(torch.zeros(hidden_width))
         self.outer = nn.Parameter(torch.zeros(num_heads, hidden_width))
 
-    def forward(self) -> Float[Tensor, "offsets heads"]:
-        """Value of every offset of the grid."""
-        return F.linear(F.gelu(F.linear(self.offset_features, self.inner, self.shift)), self.outer)
-
-    def offset_index(self, query: Int[Tensor, "*pairs"], key: Int[Tensor, "*pairs"]) -> Int[Tensor, "*pairs"]:
-        """Row of :meth:`forward` that holds the offset from each query node to its key node."""
-        offset = self.coordinates[key] - self.coordinates[query]
-        frames, rows, cols = offset.unbind(-1)
-        frame_reach, row_reach, col_reach = self.reach
-        frames = frames.clamp(-frame_reach, frame_reach)
-        return (
-            ((frames + frame_reach) * (2 * row_reach + 1) + rows + row_reach) * (2 * col_reach + 1)
-            + cols
-            + col_reach
-        )
+    def forward(
+        self, query: Int[Tensor, "*queries"], key: Int[Tensor, "*keys"]
+    ) -> Float[Tensor, "*pairs num_heads"]:
+        """Bias of pairs of nodes, given by their indices; these are broadcast."""
+        hidden = F.gelu(F.linear(self.offset_features, self.inner, self.shift))
+        table = F.linear(hidden, self.outer)
+        middle, last = len(table) // 2, len(table) - 1
+        # Pairs farther apart than frame_reach are never edges: any value will do for them.
+        offset = (self.code[key] - self.code[query] + middle).clamp(0, last)
+        return F.embedding(offset, table)
 
 
 class Rotary(nn.Module):
@@ -72,6 +69,9 @@ class Rotary(nn.Module):
         grid: Grid of the nodes.
         head_dim: Channels of a head.
 
+    Raises:
+        InputError: if a head has too few channels to turn a pair for each axis.
+
     Source: RoFormer (arXiv 2104.09864), section 3.2, one part of the channels an axis.
     """
 
@@ -81,7 +81,11 @@ class Rotary(nn.Module):
     def __init__(self, grid: Grid, head_dim: int) -> None:
         super().__init__()
         pairs = head_dim // 6
-        frequencies = 100.0 ** (-np.arange(pairs) / max(pairs, 1))
+        if pairs == 0:
+            raise InputError(
+                f"rotary positions need 6 or more channels a head, got {head_dim}; widen graph.width"
+            )
+        frequencies = 100.0 ** (-np.arange(pairs) / pairs)
         angles = (cells(grid)[:, :, None] * frequencies).reshape(grid.num_tokens, 3 * pairs)
         angles = np.pad(angles, ((0, 0), (0, head_dim // 2 - 3 * pairs)))
         self.register_buffer("cosine", torch.from_numpy(np.cos(angles)).float(), persistent=False)

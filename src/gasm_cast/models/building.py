@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gasm_cast.config import ModelConfig
 from gasm_cast.geometry import StreamSpec
+from gasm_cast.models.attentive_probe import AttentiveProbe
+from gasm_cast.models.bottleneck_tokens import BottleneckTokens
+from gasm_cast.models.cast import Cast
 from gasm_cast.models.concat_mlp import ConcatMLP
 from gasm_cast.models.contract import FusionModel, Task
 from gasm_cast.models.cross_attention import CrossAttentionModel
@@ -49,5 +52,9 @@ def build_model(
             return ConcatMLP(config, task)
         case "cross-attention":
             return CrossAttentionModel(config, task)
-        case _:
-            raise NotImplementedError(config.kind)
+        case "attentive-probe":
+            return AttentiveProbe(config, task)
+        case "bottleneck-tokens":
+            return BottleneckTokens(config, task)
+        case "cast":
+            return Cast(config, task)

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
 from gasm_cast.exchange import CrossAttention, ExchangeWeights, FeedForward, GridPositions
+from gasm_cast.models.blocks import FEED_FORWARD_RATIO
 from gasm_cast.models.contract import Attention, FusionModel, Prediction, Task
 from gasm_cast.models.head import PooledClassifier
-
-_FEED_FORWARD_RATIO = 4.0
 
 
 class CrossAttentionLayer(nn.Module):
@@ -41,7 +40,7 @@ class CrossAttentionLayer(nn.Module):
             )
 
         def feed_forward(width: int) -> nn.Module:
-            return FeedForward(width, _FEED_FORWARD_RATIO, dropout)
+            return FeedForward(width, FEED_FORWARD_RATIO, dropout)
 
         self.semantic_norm, self.motion_norm = nn.LayerNorm(semantic_width), nn.LayerNorm(motion_width)
         self.semantic_from_motion = cross_attention(semantic_width, motion_width)
