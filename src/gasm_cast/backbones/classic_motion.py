@@ -46,6 +46,8 @@ SIZE_PX: Final = 224
 SEGMENTS: Final = 8
 CELLS: Final = 4
 DIRECTIONS: Final = 8
+REDUCTION: Final = 2
+"""Flow is smooth (DIS itself works on reduced frames), so its histograms are taken at half the size."""
 DESCRIPTORS: Final = ("hog", "hof", "mbhx", "mbhy")
 WIDTH: Final = CELLS * CELLS * len(DESCRIPTORS) * DIRECTIONS
 
@@ -144,11 +146,12 @@ def _flow_histograms(
     flow: Float32[np.ndarray, "height width 2"],
 ) -> Float32[np.ndarray, "rows cols descriptors directions"]:
     """HOF, MBHx and MBHy of one step."""
-    x, y = np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1])
-    return np.stack([_histograms(x, y), _histograms(*gradient(x)), _histograms(*gradient(y))], axis=2)
+    x, y = cv2.split(cv2.resize(flow, None, fx=1 / REDUCTION, fy=1 / REDUCTION, interpolation=cv2.INTER_AREA))
+    boundaries = (gradient(component, scale=1 / REDUCTION) for component in (x, y))
+    return np.stack([_histograms(x, y), *(_histograms(*boundary) for boundary in boundaries)], axis=2)
 
 
 def _histograms(
     x: Float32[np.ndarray, "height width"], y: Float32[np.ndarray, "height width"]
 ) -> Float32[np.ndarray, "rows cols directions"]:
-    return direction_histograms(x, y, cell_px=SIZE_PX // CELLS, num_directions=DIRECTIONS)
+    return direction_histograms(x, y, cell_px=len(x) // CELLS, num_directions=DIRECTIONS)

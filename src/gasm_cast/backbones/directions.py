@@ -42,11 +42,14 @@ def direction_histograms(
     side = size // cell_px
     magnitude, angle = cv2.cartToPolar(x, y)
     angle *= num_directions / (2 * np.pi)
-    lower = angle.astype(np.int64)
+    lower = angle.astype(np.intp)
     upper_share = magnitude * (angle - lower)
-    first_bin = cell_of_pixel(size, cell_px) * num_directions
-    num_bins = side * side * num_directions
-    sums = np.zeros(num_bins)
-    for direction, share in ((lower, magnitude - upper_share), (lower + 1, upper_share)):
-        sums += np.bincount((first_bin + direction % num_directions).ravel(), share.ravel(), num_bins)
-    return (sums / cell_px**2).astype(np.float32).reshape(side, side, num_directions)
+    # Rounding may make an angle the full turn, and its upper neighbour lies one further: two bins
+    # more a cell, added to the first two at the end, spare a modulo of every pixel.
+    num_bins = num_directions + 2
+    bin_of_pixel = (cell_of_pixel(size, cell_px) * num_bins + lower).ravel()
+    sums = np.bincount(bin_of_pixel, (magnitude - upper_share).ravel(), side * side * num_bins)
+    sums[1:] += np.bincount(bin_of_pixel, upper_share.ravel(), side * side * num_bins)[:-1]
+    means = (sums / cell_px**2).reshape(side, side, num_bins)
+    means[..., :2] += means[..., num_directions:]
+    return means[..., :num_directions].astype(np.float32)
