@@ -38,9 +38,8 @@ def layer_accuracy(models: Mapping[str, Sequence[Mapping[str, Any]]], key: str) 
                     axes.annotate(
                         f"{value:.1f}",
                         (x, value),
-                        (8, 0),
+                        (7, 4),
                         textcoords="offset points",
-                        va="center",
                         fontsize=8,
                     )
         longest = max(models.values(), key=len)
@@ -64,28 +63,28 @@ def confusion(
     the row is shown, so that rare confusions can be seen beside a full diagonal.
     """
     size = len(names)
-    cell_inch = 0.2 if size <= 60 else 0.125
-    font_size = 7.5 if size <= 60 else 5.5
-    label_inch = font_size / 72 * 0.58 * (max(map(len, names)) + 5)
+    cell_inch, font_size = (0.2, 7.5) if size <= 60 else (0.125, 5.5)
+    label_inch = font_size / 72 * 0.5 * (max(map(len, names)) + 5)
     side = max(1.6, size * cell_inch)
-    with style.drawing(side + label_inch + 0.3, side + 0.6) as figure:
-        axes = figure.add_subplot()
+    width, height = side + label_inch + 0.1, side + 0.55
+    with style.drawing(width, height) as figure:
+        # Placed by hand: the layout engine measures every label several times over.
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((label_inch / width, 0.05 / height, side / width, side / height))
         ordered = matrix[np.ix_(order, order)]
         share = ordered / np.maximum(ordered.sum(axis=1, keepdims=True), 1)
         accent = to_rgb(style.PALETTE["accent"])
         fade = LinearSegmentedColormap.from_list("fade", [(*accent, 0.0), (*accent, 1.0)])
         axes.imshow(np.sqrt(share), cmap=fade, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
-        ticks = range(size)
-        axes.set_yticks(ticks, [f"{names[c]}  {c}" for c in order], fontsize=font_size)
-        axes.set_xticks(ticks, [str(c) for c in order], fontsize=font_size, rotation=90)
+        borders = np.arange(size + 1) - 0.5
+        axes.hlines(borders, -0.5, size - 0.5, color=style.PALETTE["rule"], linewidth=0.3)
+        axes.vlines(borders, -0.5, size - 0.5, color=style.PALETTE["rule"], linewidth=0.3)
+        axes.set_yticks(range(size), [f"{names[c]}  {c}" for c in order], fontsize=font_size)
+        axes.set_xticks(range(size), [str(c) for c in order], fontsize=font_size, rotation=90)
         axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
         axes.set_xlabel("predicted class")
-        axes.set_xticks(np.arange(-0.5, size), minor=True)
-        axes.set_yticks(np.arange(-0.5, size), minor=True)
-        axes.tick_params(which="minor", length=0)
         axes.grid(visible=False)
-        axes.grid(which="minor", linewidth=0.3)
         for spine in axes.spines.values():
             spine.set_visible(False)
     return figure

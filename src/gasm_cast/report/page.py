@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -70,6 +71,8 @@ def _context(
     model_rows, axis = views.models(runs)
     cost = views.cost(runs)
     confused = views.confused_pairs(primary)
+    matrix = np.array(primary.metrics["confusion"])
+    order = confusion_order(matrix)
     context: dict[str, Any] = {
         "title": f"{primary.name} on {primary.split}",
         "dataset": primary.recipe.data.annotations.name,
@@ -85,7 +88,11 @@ def _context(
         "layers": _layer_figures(primary),
         "classes": views.classes(runs),
         "group_table": views.table(views.verb_groups(runs)),
-        "confusion": _confusion_figure(primary),
+        "confusion": _figure(
+            figures.confusion(matrix, primary.class_names, order),
+            "Confusion matrix",
+            "Its largest entries are listed in the table below.",
+        ),
         "confused_table": views.table(
             confused, {r: f"{row[0]}\n{row[1]}" for r, row in enumerate(confused.rows)}
         ),
@@ -100,7 +107,7 @@ def _context(
         "version": __version__,
         "light_palette": style.css_variables(style.PALETTE),
         "dark_palette": style.css_variables(style.DARK_PALETTE),
-        "data": _script_data(primary),
+        "data": _script_data(primary, order),
     }
     context["sections"] = [
         (id, text)
@@ -192,12 +199,6 @@ def _layer_figures(run: RunSummary) -> list[dict[str, Any]]:
     return made
 
 
-def _confusion_figure(run: RunSummary) -> dict[str, Any]:
-    matrix = np.array(run.metrics["confusion"])
-    figure = figures.confusion(matrix, run.class_names, confusion_order(matrix))
-    return _figure(figure, "Confusion matrix", "Its largest entries are listed in the table below.")
-
-
 def _calibration_figures(run: RunSummary) -> list[dict[str, Any]]:
     figure = figures.reliability(run.metrics["calibration"]["bins"], run.name)
     caption = "Accuracy of the clips in each bin of confidence; on the dashed line they agree."
@@ -240,12 +241,7 @@ def _clip_groups(runs: Sequence[RunSummary], num_clips: int) -> dict[str, Any]:
     }
 
 
-def _script_data(run: RunSummary) -> Markup:
-    matrix = np.array(run.metrics["confusion"])
-    data = {
-        "names": run.class_names,
-        "order": confusion_order(matrix).tolist(),
-        "confusion": matrix.tolist(),
-    }
+def _script_data(run: RunSummary, order: Int[np.ndarray, " classes"]) -> Markup:
+    data = {"names": run.class_names, "order": order.tolist(), "confusion": run.metrics["confusion"]}
     # Inside a script element only "</" could end it early; JSON may write it as "<\\/".
     return Markup(json.dumps(data, ensure_ascii=False).replace("</", "<\\/"))

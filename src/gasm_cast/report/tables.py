@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,7 +88,7 @@ def write_value(value: Value, kind: Kind) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """The table in GitHub's Markdown, numbers aligned to the right, best values bold."""
+    """The table in GitHub's Markdown, aligned for a terminal too; best values bold."""
 
     def cell(row: int, column: int) -> str:
         text = table.text(row, column).replace("|", "\\|")
@@ -97,12 +97,22 @@ def to_markdown(table: Table) -> str:
         return f"**{text}**" if row in table.best_rows(column) else text
 
     columns = range(len(table.columns))
-    lines = [
-        _pipe(column.title for column in table.columns),
-        _pipe("---" if column.kind in ("text", "code") else "---:" for column in table.columns),
-        *(_pipe(cell(row, column) for column in columns) for row in range(len(table.rows))),
+    grid = [[column.title for column in table.columns]]
+    grid += [[cell(row, column) for column in columns] for row in range(len(table.rows))]
+    widths = [max(3, *(len(line[column]) for line in grid)) for column in columns]
+    is_text = [column.kind in ("text", "code") for column in table.columns]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            text.ljust(width) if left else text.rjust(width)
+            for text, width, left in zip(cells, widths, is_text, strict=True)
+        ]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = [
+        "-" * width if left else "-" * (width - 1) + ":" for width, left in zip(widths, is_text, strict=True)
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([line(grid[0]), line(rule), *map(line, grid[1:])]) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -178,7 +188,3 @@ _LATEX = {
 def escape_latex(text: str) -> str:
     """Text in which every character stands for itself."""
     return "".join(_LATEX.get(character, character) for character in text)
-
-
-def _pipe(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

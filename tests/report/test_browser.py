@@ -1,0 +1,113 @@
+"""The page in a real browser: no errors, no overflow on a phone, every control by keyboard."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gasm_cast import report
+from gasm_cast.report.browser import browse, find_browser, print_pdf
+from gasm_cast.report.clips import hard_cases
+
+from .conftest import NAMES, MakeRun, write_videos
+
+pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium or Chrome on this machine")
+
+# Runs in the page, after its own script, and tells the frame around it what it found. The
+# frame is there for its width: a browser's own window cannot be as narrow as a phone's.
+FRAME = """<!doctype html><title>nothing found</title>
+<script>addEventListener("message", (event) => { document.title = event.data; });</script>
+<iframe src="report.html" width="WIDTH" height="900" style="border: 0"></iframe>
+"""
+PROBE = """
+<script>
+{
+const found = {};
+const press = (target, key) => target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+const rows = () => [...document.querySelectorAll("#class-table tbody tr")];
+const shown = (element) => element.getClientRects().length > 0;
+found.width = innerWidth;
+found.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+
+const box = document.getElementById("filter");
+const type = (text) => { box.value = text; box.dispatchEvent(new Event("input")); };
+type("covering");
+found.filtered = rows().filter((row) => !row.hidden).map((row) => row.dataset.class);
+type("no such class");
+found.empty = [...document.querySelectorAll(".empty")].filter(shown).length;
+type("");
+found.restored = rows().filter((row) => !row.hidden).length;
+
+const recall = () => rows().map((row) => Number(row.cells[2].dataset.value));
+found.ascending = recall();
+document.querySelector("th[aria-sort] button").click();
+found.descending = recall();
+
+const matrix = document.getElementById("confusion");
+press(matrix, "ArrowRight");
+found.cell = document.getElementById("confusion-cell").textContent;
+
+const player = document.querySelector(".player");
+const slider = player.querySelector("input");
+slider.value = 3;
+slider.dispatchEvent(new Event("input"));
+found.moved = player.querySelector("img").style.transform;
+player.querySelector("button").click();
+found.pressed = player.querySelector("button").getAttribute("aria-label");
+
+const before = getComputedStyle(document.body).backgroundColor;
+document.getElementById("theme").click();
+found.themes = [before, getComputedStyle(document.body).backgroundColor];
+
+found.unreachable = [...document.querySelectorAll("button, a[href], input, summary, .scroll[tabindex]")]
+  .filter((e) => shown(e) && e.tabIndex < 0 && e.getAttribute("role") !== "tab").length;
+found.nameless = [...document.querySelectorAll("button, input")]
+  .filter((e) => !(e.textContent.trim() || e.getAttribute("aria-label") || e.labels?.length)).length;
+parent.postMessage(JSON.stringify(found), "*");
+}
+</script>
+"""
+
+
+@pytest.fixture
+def page(make_run: MakeRun, tmp_path: Path) -> Path:
+    ours = report.read_run(make_run("ours"))
+    write_videos(tmp_path / "annotations", hard_cases(ours, 2))
+    theirs = report.read_run(make_run("linear", kind="linear", skill=1.0))
+    report.build([ours, theirs], tmp_path / "report.html", num_clips=2)
+    return tmp_path / "report.html"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_works(page: Path, width: int) -> None:
+    text = page.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>")
+    page.write_text(text, encoding="utf-8")
+    frame = page.with_name("frame.html")
+    frame.write_text(FRAME.replace("WIDTH", str(width)))
+    done = browse(frame, "--virtual-time-budget=5000", "--enable-logging=stderr", "--dump-dom")
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert console == []
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None
+    found = json.loads(html.unescape(title.group(1)))
+    assert found["width"] == width
+    assert found["overflow"] == 0
+    assert found["filtered"] == [name for name in NAMES if "covering" in name.lower()]
+    assert found["empty"] == 2
+    assert found["restored"] == len(NAMES)
+    assert found["ascending"] == sorted(found["ascending"])
+    assert found["descending"] == found["ascending"][::-1]
+    assert re.match(r"\d+ of \d+ clips of “.*” were taken for “.*”\.", found["cell"])
+    assert found["moved"] == "translateX(-18.75%)"
+    assert found["pressed"].startswith("Pause clip")
+    assert found["themes"][0] != found["themes"][1]
+    assert found["unreachable"] == 0
+    assert found["nameless"] == 0
+
+
+def test_the_page_prints(page: Path) -> None:
+    pdf = print_pdf(page)
+    assert pdf.read_bytes().startswith(b"%PDF-")
+    assert pdf.stat().st_size > 20_000
