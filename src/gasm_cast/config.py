@@ -111,6 +111,8 @@ class HeadConfig:
 
     pooling: Literal["mean", "attention"] = "mean"
     """How a stream's tokens become one vector."""
+    norm: Literal["layer", "none"] = "layer"
+    """Norm of the pooled vector; LayerNorm hides how strong features are as a whole, such as speed."""
     dropout: float = 0.2
     """Dropout before the classifier."""
     deep_supervision: bool = True

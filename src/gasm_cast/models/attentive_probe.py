@@ -39,7 +39,7 @@ class AttentiveProbe(FusionModel):
         self.query = nn.Parameter(0.02 * torch.randn(1, 1, peer.width))
         # One query: absorbing its products is what any careful implementation does.
         self.pool = CrossAttention(peer.width, peer.width, width=peer.width, num_heads=peer.num_heads)
-        self.classifier = Classifier(peer.width, task.num_classes, config.head.dropout)
+        self.classifier = Classifier(peer.width, task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""

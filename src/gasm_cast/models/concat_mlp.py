@@ -21,7 +21,7 @@ class ConcatMLP(FusionModel):
         super().__init__(config, task)
         width = task.semantic.width + task.motion.width
         self.hidden = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, config.peer.width), nn.GELU())
-        self.classifier = Classifier(config.peer.width, task.num_classes, config.head.dropout)
+        self.classifier = Classifier(config.peer.width, task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""

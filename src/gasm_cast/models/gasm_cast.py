@@ -110,7 +110,7 @@ class BottleneckEnds(nn.Module):
         self.motion_weights = TokenWeights(width) if attentive else None
         self.semantic_expand = _expansion(width, semantic.width)
         self.motion_expand = _expansion(width, motion.width)
-        self.classifier = Classifier(semantic.width + motion.width, num_classes, config.head.dropout)
+        self.classifier = Classifier(semantic.width + motion.width, num_classes, config.head)
 
     def compress(self, semantic: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Narrow tokens of both streams."""

@@ -39,18 +39,18 @@ def pool(
 
 
 class Classifier(nn.Module):
-    """LayerNorm, dropout, linear: from the streams' pooled vectors, side by side, to scores.
+    """Norm, dropout, linear: from the streams' pooled vectors, side by side, to scores.
 
     Args:
         width: Channels of all pooled vectors together.
         num_outputs: Classes (or groups).
-        dropout: Dropout before the linear layer.
+        config: Norm and dropout before the linear layer.
     """
 
-    def __init__(self, width: int, num_outputs: int, dropout: float) -> None:
+    def __init__(self, width: int, num_outputs: int, config: HeadConfig) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width) if config.norm == "layer" else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
         self.project = nn.Linear(width, num_outputs)
         nn.init.zeros_(self.project.bias)
 
@@ -74,7 +74,7 @@ class PooledClassifier(nn.Module):
         attentive = config.pooling == "attention"
         self.weights = nn.ModuleList(TokenWeights(width) if attentive else nn.Identity() for width in widths)
         self.attentive = attentive
-        self.classifier = Classifier(sum(widths), num_classes, config.dropout)
+        self.classifier = Classifier(sum(widths), num_classes, config)
 
     def forward(self, *streams: Float[Tensor, "batch _ _"]) -> Float[Tensor, "batch classes"]:
         """Scores of the classes."""
