@@ -33,11 +33,13 @@ class GridPositions(nn.Module):
         super().__init__()
         self.register_buffer("coordinates", torch.from_numpy(cells(grid)), persistent=False)
         self.tables = nn.ParameterDict()
-        for name, side in zip("tyx", grid.shape, strict=True):
+        for axis, (name, side) in enumerate(zip("tyx", grid.shape, strict=True)):
             if side > 1:  # along an axis of one cell there is nothing to tell apart
                 centre = (np.arange(side) + 0.5) / side
                 angles = np.pi * centre[:, None] * np.geomspace(1, _MOST_HALF_TURNS, (width + 1) // 2)
                 waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, :width]
+                # Each axis has its own order of channels, or (y, x) and (x, y) would sum to the same.
+                waves = np.roll(waves, axis * (width // 3), axis=1)
                 self.tables[name] = nn.Parameter(torch.from_numpy(scale * np.sqrt(2) * waves).float())
         self.num_tokens, self.width = grid.num_tokens, width
 
