@@ -1,5 +1,6 @@
 """Strips hold the clip's frames in order, and are absent where there is nothing to show."""
 
+import base64
 from pathlib import Path
 
 import cv2
@@ -10,11 +11,17 @@ from gasm_cast.report.films import FRAME_PX, FilmStrip, film_strips
 from .conftest import write_videos
 
 
+def decoded(data_uri: str) -> np.ndarray:
+    content = base64.b64decode(data_uri.removeprefix("data:image/webp;base64,"))
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return np.asarray(pixels)
+
+
 def test_frames_lie_in_order_from_left_to_right(tmp_path: Path) -> None:
     write_videos(tmp_path / "annotations", ["a"])
     strip = film_strips(tmp_path / "annotations", "validation", ["a"])["a"]
-    picture = cv2.imdecode(np.frombuffer(strip.webp, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
+    picture = decoded(strip.data_uri)
     assert picture.shape == (FRAME_PX, 16 * FRAME_PX, 3)
     # Of 32 frames the centres of 16 segments are 1, 3, 5 ...
     levels = picture.reshape(FRAME_PX, 16, FRAME_PX, 3).mean(axis=(0, 2, 3))
@@ -24,8 +31,7 @@ def test_frames_lie_in_order_from_left_to_right(tmp_path: Path) -> None:
 def test_colours_are_not_swapped() -> None:
     red = np.zeros((2, 32, 32, 3), dtype=np.uint8)
     red[..., 0] = 200
-    picture = cv2.imdecode(np.frombuffer(FilmStrip.of_frames(red).webp, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
+    picture = decoded(FilmStrip.of_frames(red).data_uri)
     blue_green_red = picture.mean(axis=(0, 1))
     assert blue_green_red[2] > 180
     assert blue_green_red[0] < 20
@@ -38,3 +44,9 @@ def test_what_is_not_at_hand_has_no_strip(tmp_path: Path) -> None:
     (tmp_path / "annotations" / "gone.mp4").unlink()
     ids = ["a", "damaged", "gone", "unknown"]
     assert list(film_strips(tmp_path / "annotations", "validation", ids)) == ["a"]
+
+
+def test_a_strip_that_would_be_too_long_is_made_smaller() -> None:
+    strip = FilmStrip.of_frames(np.zeros((20, 60, 1200, 3), dtype=np.uint8))
+    assert decoded(strip.data_uri).shape == (strip.height_px, 20 * strip.width_px, 3)
+    assert (strip.width_px, strip.height_px) == (819, 41)

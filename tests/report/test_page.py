@@ -1,18 +1,21 @@
 """The page: self-contained, escaped, complete, and honest about what was scored."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from gasm_cast import report
 from gasm_cast.errors import InputError
 from gasm_cast.report.clips import hard_cases, only_right
 
-from .conftest import NAMES, MakeRun, write_videos
+from .conftest import NAMES, MakeRun, write_run, write_videos
 
 VOID = {"meta", "link", "input", "img", "br"}
 
@@ -22,6 +25,7 @@ class Page(HTMLParser):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self.folder = path.parent
         self.text = path.read_text(encoding="utf-8")
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
@@ -47,16 +51,15 @@ class Page(HTMLParser):
         return [found for _, attrs in self.elements if (found := attrs.get(attribute)) is not None]
 
 
-@pytest.fixture
-def page(make_run: MakeRun, tmp_path: Path) -> Page:
-    ours = report.read_run(make_run("ours"))
-    write_videos(tmp_path / "annotations", hard_cases(ours, 2))
-    report.build(
-        [ours, report.read_run(make_run("linear", kind="linear", skill=1.0))],
-        tmp_path / "report.html",
-        num_clips=3,
-    )
-    return Page(tmp_path / "report.html")
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Two runs, three clips a group, and the videos of two hard cases."""
+    folder = tmp_path_factory.mktemp("page")
+    ours = report.read_run(write_run(folder / "ours"))
+    theirs = report.read_run(write_run(folder / "linear", kind="linear", skill=1.0))
+    write_videos(folder / "annotations", hard_cases(ours, 2))
+    report.build([ours, theirs], folder / "report.html", num_clips=3)
+    return Page(folder / "report.html")
 
 
 def test_it_loads_nothing(page: Page) -> None:
@@ -66,14 +69,45 @@ def test_it_loads_nothing(page: Page) -> None:
     assert "@import" not in page.text
 
 
-def test_clips_are_shown_where_their_videos_are_at_hand(page: Page, tmp_path: Path) -> None:
+def test_clips_are_shown_where_their_videos_are_at_hand(page: Page) -> None:
     cards = [attrs for tag, attrs in page.elements if tag == "article" and attrs.get("class") == "card"]
     strips = [attrs for tag, attrs in page.elements if tag == "img"]
     assert len(cards) == 9  # 3 hard cases, 3 that one model gets right and 3 that the other does
     shown = {attrs["alt"] for attrs in strips}
-    ours = report.read_run(tmp_path / "ours")
+    ours = report.read_run(page.folder / "ours")
     assert shown == {f"clip {clip}" for clip in hard_cases(ours, 2)}
     assert page.words.count("video not at hand") == 9 - len(strips)
+
+
+def test_explained_clips_show_each_picture_and_the_gif_as_a_player(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("ours")
+    folder = run / "explanations" / "000001"
+    folder.mkdir(parents=True)
+    pixels = np.zeros((20, 30, 3), dtype=np.uint8)
+    cv2.imwrite(str(folder / "graph.png"), pixels)
+    frames = [Image.fromarray(pixels + 40 * number) for number in range(3)]
+    frames[0].save(folder / "layers.gif", save_all=True, append_images=frames[1:])
+    meta = {
+        "id": "000001",
+        "label": NAMES[0],
+        "prediction": NAMES[1],
+        "probability": 0.42,
+        "faithfulness": {"faithfulness": -0.25},
+        "pictures": [
+            {"file": "graph.png", "title": "Graph", "alt": "Lines."},
+            {"file": "layers.gif", "title": "Over time", "alt": "The clip playing."},
+        ],
+    }
+    (folder / "meta.json").write_text(json.dumps(meta))
+    report.build([report.read_run(run)], tmp_path / "report.html")
+    page = Page(tmp_path / "report.html")
+    assert [attrs["id"] for tag, attrs in page.elements if attrs.get("role") == "tab"] == [
+        "tab-1-1",
+        "tab-1-2",
+    ]
+    assert {attrs["alt"] for tag, attrs in page.elements if tag == "img"} == {"Lines.", "The clip playing."}
+    assert [attrs["data-frames"] for _, attrs in page.elements if "data-frames" in attrs] == ["3"]
+    assert any(f"gasm-cast says “{NAMES[1]}” with 42%. Faithfulness −0.250" in words for words in page.words)
 
 
 def test_ids_are_unique_and_references_lead_somewhere(page: Page) -> None:
@@ -103,10 +137,10 @@ def test_it_says_what_was_not_scored(page: Page) -> None:
     assert "no video stream" in text
 
 
-def test_every_model_and_class_is_listed_with_its_recipe(page: Page, tmp_path: Path) -> None:
+def test_every_model_and_class_is_listed_with_its_recipe(page: Page) -> None:
     text = " ".join(page.words)
     for name in ("ours", "linear"):
-        run = report.read_run(tmp_path / name)
+        run = report.read_run(page.folder / name)
         assert run.recipe_hash in text
         assert f"{100 * run.metrics['top1']['value']:.1f}" in text
     assert [tag for tag, attrs in page.elements if tag == "tr" and attrs.get("data-class") in NAMES] == [

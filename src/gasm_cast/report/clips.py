@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from gasm_cast.report.films import FilmStrip
+from gasm_cast.report.films import FilmStrip, picture
 from gasm_cast.report.record import RunSummary
-
-_IMAGE_TYPES = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg", ".webp": "image/webp"}
 
 
 def hard_cases(run: RunSummary, num: int) -> list[str]:
@@ -71,21 +67,25 @@ def explanations(run: RunSummary) -> list[dict[str, Any]]:
     found = []
     for meta_path in sorted(folder.glob("*/meta.json")):
         meta = json.loads(meta_path.read_text(encoding="utf-8"))
-        pictures = [
-            {
-                "title": picture["title"],
-                "alt": picture["alt"],
-                "src": _data_uri(meta_path.parent / picture["file"]),
-            }
-            for picture in meta["pictures"]
-        ]
+        pictures = []
+        for entry in meta["pictures"]:
+            path = meta_path.parent / entry["file"]
+            moving = path.suffix == ".gif"
+            pictures.append(
+                {
+                    "title": entry["title"],
+                    "alt": entry["alt"],
+                    "film": FilmStrip.of_animation(path) if moving else None,
+                    "src": None if moving else picture(path),
+                }
+            )
         truth = meta.get("label") or ""
         found.append(
             {
                 "id": meta["id"],
                 "truth": truth,
                 "classes": "\n".join(filter(None, dict.fromkeys([truth, meta["prediction"]]))),
-                "sentence": f"{run.name} says “{meta['prediction']}” with {100 * meta['probability']:.0f}%.",
+                "sentence": _explained(run, meta),
                 "pictures": pictures,
             }
         )
@@ -96,6 +96,12 @@ def _answer(who: str, what: str, right: bool, share: str | None) -> dict[str, An
     return {"who": who, "what": what, "right": right, "share": share}
 
 
-def _data_uri(path: Path) -> str:
-    kind = _IMAGE_TYPES[path.suffix.lower()]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+def _explained(run: RunSummary, meta: Mapping[str, Any]) -> str:
+    sentence = f"{run.name} says “{meta['prediction']}” with {100 * meta['probability']:.0f}%."
+    measured = meta.get("faithfulness")
+    if measured is not None:
+        sentence += (
+            f" Faithfulness {measured['faithfulness']:+.3f}: the area under its probability when the "
+            "attended patches are inserted first, less that when they are deleted first."
+        ).replace("-", "−")
+    return sentence

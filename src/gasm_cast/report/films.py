@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -20,27 +21,52 @@ from gasm_cast.errors import InputError
 from gasm_cast.video import Sampling, VideoError, sample_clip
 
 FRAME_PX = 192
-_WEBP_QUALITY = 72
+_MAX_WIDTH_PX = 16_383  # of a WebP picture
+_FILM_QUALITY = 72
+_PICTURE_QUALITY = 85  # thin lines and letters
 
 
 @dataclass(frozen=True)
 class FilmStrip:
-    """Frames of one clip, left to right."""
+    """Frames of one clip, left to right, and the shape of one of them."""
 
-    webp: bytes
+    data_uri: str
     num_frames: int
+    width_px: int
+    height_px: int
 
     @classmethod
-    def of_frames(cls, frames: UInt8[np.ndarray, "frames size size 3"]) -> FilmStrip:
+    def of_frames(cls, frames: UInt8[np.ndarray, "frames height width 3"]) -> FilmStrip:
         """Encode RGB frames."""
+        num_frames, height, width, _ = frames.shape
+        largest = _MAX_WIDTH_PX // num_frames
+        if width > largest:
+            height, width = round(height * largest / width), largest
+            frames = np.stack(
+                [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
+            )
         strip = np.concatenate(list(frames), axis=1)
-        _, encoded = cv2.imencode(".webp", strip[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
-        return cls(encoded.tobytes(), len(frames))
+        return cls(_webp(strip, _FILM_QUALITY), num_frames, width, height)
 
-    @property
-    def data_uri(self) -> str:
-        """The strip as the address of its own content."""
-        return f"data:image/webp;base64,{base64.b64encode(self.webp).decode('ascii')}"
+    @classmethod
+    def of_animation(cls, path: Path) -> FilmStrip:
+        """Encode the frames of a GIF, so that it can be stopped and moved by hand."""
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return cls.of_frames(np.stack(frames))
+
+
+def picture(path: Path) -> str:
+    """A picture file as the address of its own content, smaller than the file."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise InputError(f"{path} is not a picture; explain the clip again")
+    return _webp(pixels[..., ::-1], _PICTURE_QUALITY)
+
+
+def _webp(pixels: UInt8[np.ndarray, "height width 3"], quality: int) -> str:
+    _, encoded = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return f"data:image/webp;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
 
 
 def film_strips(annotations: Path, split: str, ids: Iterable[str]) -> dict[str, FilmStrip]:
