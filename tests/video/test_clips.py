@@ -96,7 +96,10 @@ def sample_frames(path: Path, indices: np.ndarray) -> np.ndarray:
 
     reader = PixelReader(224)
     with open_video(path) as video:
-        shown = [reader.read(frame, ["squash"])["squash"] for frame in video.frames(video.packets())]
+        shown = []
+        for frame in video.frames(video.packets()):
+            shown.append(np.empty((224, 224, 3), np.uint8))
+            reader.read(frame, [("squash", shown[-1])])
     return np.stack([shown[index] for index in indices])
 
 
@@ -209,10 +212,9 @@ from pathlib import Path
 from gasm_cast.video import Sampling, pixels, sample_clip
 counts = []
 read = pixels.PixelReader.read
-def counting(self, frame, crops):
-    squares = read(self, frame, crops)
+def counting(self, frame, squares):
+    read(self, frame, squares)
     counts.append(len(os.listdir("/proc/self/task")))
-    return squares
 pixels.PixelReader.read = counting
 before = len(os.listdir("/proc/self/task"))
 sample_clip(Path(sys.argv[1]), Sampling())

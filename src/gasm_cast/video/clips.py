@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float, Int, UInt8
 
 from gasm_cast.video.decoding import OpenVideo, VideoError, open_video
 from gasm_cast.video.pixels import PixelReader
-from gasm_cast.video.sampling import Crop, Sampling
+from gasm_cast.video.sampling import Sampling
 from gasm_cast.video.survey import Clock, Survey, survey
 
 WHOLE = (0.0, math.inf)
@@ -98,80 +99,73 @@ def sample_views(
                 if known.packets is None:  # too large to keep: read it again
                     continue
                 packets = known.packets
-            decoded = _decode(video, packets, known.clock, wanted=_wanted(samplings, expected), span=span_sec)
-            if not decoded.num_total:
+            views = _Views(samplings, expected)
+            num_total = _decode(video, packets, known.clock, span_sec, views)
+            if not num_total:
                 raise video.nothing_decoded() if span_sec == WHOLE else _outside(path, span_sec)
-        if decoded.num_total == expected:
-            return [decoded.clip(sampling) for sampling in samplings]
-        expected = decoded.num_total
+            if num_total == expected:
+                return views.clips(video.num_damaged, video.missing_sec if span_sec[1] == math.inf else 0.0)
+        expected = num_total
     raise VideoError(path, "changes while it is read")
 
 
-_Wanted = dict[int, dict[int, set[Crop]]]
-"""Crops by place and size."""
+class _Views:
+    """The frames that several samplings take of a video of `num_total` frames, filled as they are met."""
 
+    def __init__(self, samplings: Sequence[Sampling], num_total: int) -> None:
+        self._samplings = samplings
+        self._num_total = num_total
+        self._indices = [sampling.indices(max(num_total, 1)) for sampling in samplings]
+        self._frames = [np.empty((s.num_frames, s.size_px, s.size_px, 3), np.uint8) for s in samplings]
+        self._times_sec = [np.zeros(sampling.num_frames) for sampling in samplings]
+        self._readers = {sampling.size_px: PixelReader(sampling.size_px) for sampling in samplings}
+        self._slots: dict[int, list[tuple[int, int]]] = {}
+        for view, indices in enumerate(self._indices):
+            for slot, place in enumerate(indices.tolist()):
+                self._slots.setdefault(place, []).append((view, slot))
 
-def _wanted(samplings: Sequence[Sampling], num_total: int) -> _Wanted:
-    wanted: _Wanted = {}
-    for sampling in samplings if num_total else ():
-        for index in sampling.indices(num_total).tolist():
-            wanted.setdefault(index, {}).setdefault(sampling.size_px, set()).add(sampling.crop)
-    return wanted
+    def take(self, place: int, time_sec: float, frame: VideoFrame) -> None:
+        """Keep what is wanted of the frame at `place`: most frames are never converted."""
+        slots = self._slots.get(place, ())
+        for size_px, reader in self._readers.items() if slots else ():
+            reader.read(
+                frame,
+                (
+                    (self._samplings[view].crop, self._frames[view][slot])
+                    for view, slot in slots
+                    if self._samplings[view].size_px == size_px
+                ),
+            )
+        for view, slot in slots:
+            self._times_sec[view][slot] = time_sec
 
-
-@dataclass(frozen=True)
-class _Decoded:
-    """What one pass over a file kept."""
-
-    squares: dict[tuple[int, int, Crop], np.ndarray]
-    """By place, size and crop."""
-    times_sec: dict[int, float]
-    num_total: int
-    num_damaged: int
-    missing_sec: float
-
-    def clip(self, sampling: Sampling) -> Clip:
-        indices = sampling.indices(self.num_total)
-        places = indices.tolist()
-        return Clip(
-            frames=np.stack([self.squares[place, sampling.size_px, sampling.crop] for place in places]),
-            indices=indices,
-            times_sec=np.array([self.times_sec[place] for place in places]),
-            num_total=self.num_total,
-            num_damaged=self.num_damaged,
-            missing_sec=self.missing_sec,
-        )
+    def clips(self, num_damaged: int, missing_sec: float) -> list[Clip]:
+        """One clip a sampling, once all frames have been met."""
+        return [
+            Clip(frames, indices, times_sec, self._num_total, num_damaged, missing_sec)
+            for frames, indices, times_sec in zip(self._frames, self._indices, self._times_sec, strict=True)
+        ]
 
 
 def _decode(
     video: OpenVideo,
     packets: Iterable[Packet[VideoStream]],
     clock: Clock,
-    *,
-    wanted: _Wanted,
-    span: tuple[float, float],
-) -> _Decoded:
-    """Decode all of the span, since only that tells its length, but convert only what is wanted."""
-    readers: dict[int, PixelReader] = {}
-    squares: dict[tuple[int, int, Crop], np.ndarray] = {}
-    times_sec: dict[int, float] = {}
+    span_sec: tuple[float, float],
+    views: _Views,
+) -> int:
+    """Decode all of the span, since only that tells its length; returns its number of frames."""
+    start, end = span_sec
     num_total = 0
-    time = 0.0
+    time_sec = 0.0
     for position, frame in enumerate(video.frames(packets)):
-        time = max(time, clock.time_sec(frame.pts, position))  # stamps of some AVI files go back
-        if time >= span[1]:
+        time_sec = max(time_sec, clock.time_sec(frame.pts, position))  # stamps of some AVI files go back
+        if time_sec >= end:
             break
-        if time < span[0]:
-            continue
-        for size_px, crops in wanted.get(num_total, {}).items():
-            if size_px not in readers:
-                readers[size_px] = PixelReader(size_px)
-            for crop, square in readers[size_px].read(frame, crops).items():
-                squares[num_total, size_px, crop] = square
-            times_sec[num_total] = time
-        num_total += 1
-    missing_sec = video.missing_sec if span[1] == math.inf else 0.0
-    return _Decoded(squares, times_sec, num_total, video.num_damaged, missing_sec)
+        if time_sec >= start:
+            views.take(num_total, time_sec, frame)
+            num_total += 1
+    return num_total
 
 
 def _outside(path: Path, span_sec: tuple[float, float]) -> VideoError:

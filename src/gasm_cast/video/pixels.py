@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from jaxtyping import UInt8
 
 from gasm_cast.video.sampling import Crop
+
+Square = UInt8[np.ndarray, "size size 3"]
 
 RESIZE_RULE = "antialiased bilinear, short side to size, crop; swscale, exact rounding, full chroma"
 """Goes into the manifest of whatever is computed from the frames."""
@@ -42,12 +45,6 @@ class Orientation:
     upside_down: bool = False
     mirrored: bool = False
 
-    def apply(self, image: UInt8[np.ndarray, "rows cols 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        """`image` upright, as a view."""
-        if self.transposed:
-            image = image.swapaxes(0, 1)
-        return image[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
-
 
 def orientation(frame: VideoFrame) -> Orientation:
     """Orientation by the frame's display matrix M, which maps a pixel (x, y) to (x, y) M.
@@ -65,33 +62,34 @@ def orientation(frame: VideoFrame) -> Orientation:
 
 
 class PixelReader:
-    """Turns frames of one video into squares of one size; keeps the scalers' set-up between frames."""
+    """Cuts squares of one size out of frames; keeps the scalers' set-up from frame to frame."""
 
     def __init__(self, size_px: int) -> None:
         self._size_px = size_px
         self._whole = VideoReformatter()
         self._squashed = VideoReformatter()
 
-    def read(self, frame: VideoFrame, crops: Iterable[Crop]) -> dict[Crop, UInt8[np.ndarray, "size size 3"]]:
-        """The squares of `frame` that `crops` name; cuts share one resize."""
+    def read(self, frame: VideoFrame, squares: Iterable[tuple[Crop, Square]]) -> None:
+        """Write into each array the square of `frame` that its crop names; cuts share one resize."""
         size = self._size_px
-        squares: dict[Crop, np.ndarray] = {}
-        whole: np.ndarray | None = None
-        for crop in crops:
+        whole: list[np.ndarray] | None = None
+        squashed: list[np.ndarray] | None = None
+        for crop, square in squares:
             if crop == "squash":
-                squares[crop] = orientation(frame).apply(_resize(self._squashed, frame, size, size)).copy()
-                continue
-            if whole is None:
-                short = min(frame.width, frame.height)
-                width = max(size, round(frame.width * size / short))
-                height = max(size, round(frame.height * size / short))
-                whole = orientation(frame).apply(_resize(self._whole, frame, width, height))
-            squares[crop] = _cut(whole, size, crop).copy()
-        return squares
+                squashed = squashed or _resize(self._squashed, frame, size, size)
+                cv2.merge(squashed, dst=square)
+            else:
+                whole = whole or _resize(self._whole, frame, *_short_side_to(size, frame.width, frame.height))
+                cv2.merge([_cut(plane, size, crop) for plane in whole], dst=square)
 
 
-def _resize(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    # Planar output costs half of packed, for the same numbers.
+def _short_side_to(size: int, width: int, height: int) -> tuple[int, int]:
+    short = min(width, height)
+    return max(size, round(width * size / short)), max(size, round(height * size / short))
+
+
+def _resize(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int) -> list[np.ndarray]:
+    """Red, green and blue plane of the whole frame, upright. Planar costs half of packed here."""
     planar = scaler.reformat(
         frame,
         width=width,
@@ -101,15 +99,23 @@ def _resize(scaler: VideoReformatter, frame: VideoFrame, width: int, height: int
         dst_color_range=ColorRange.JPEG,
         threads=1,
     )
-    image = np.empty((height, width, 3), np.uint8)
-    for channel, plane in zip((1, 2, 0), planar.planes, strict=True):
-        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # type: ignore[call-overload]
-        image[..., channel] = rows[:, :width]
-    return image
+    green, blue, red = (
+        np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)[:, :width]  # type: ignore[call-overload]
+        for plane in planar.planes
+    )
+    planes = [red, green, blue]
+    upright = orientation(frame)
+    if upright.transposed:
+        planes = [plane.T for plane in planes]
+    if upright.upside_down:
+        planes = [plane[::-1] for plane in planes]
+    if upright.mirrored:
+        planes = [plane[:, ::-1] for plane in planes]
+    return planes
 
 
-def _cut(image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
-    rows, cols = image.shape[0] - size, image.shape[1] - size
+def _cut(plane: np.ndarray, size: int, crop: Crop) -> np.ndarray:
+    rows, cols = plane.shape[0] - size, plane.shape[1] - size
     match crop:
         case "left":
             top, left = 0, 0
@@ -117,4 +123,4 @@ def _cut(image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
             top, left = rows, cols
         case _:
             top, left = rows // 2, cols // 2
-    return image[top : top + size, left : left + size]
+    return plane[top : top + size, left : left + size]
