@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from gasm_cast.errors import InputError
 from gasm_cast.store import FeatureStore, StoredDtype, StoreWriter
@@ -225,8 +226,6 @@ def test_a_full_disk_is_one_line(tmp_path: Path, ids: list[str], monkeypatch: py
 
 
 def test_geometry_lies_beside_the_features(tmp_path: Path, ids: list[str]) -> None:
-    from safetensors.numpy import load_file
-
     write(tmp_path / "store", ids)
     arrays = load_file(tmp_path / "store" / "geometry.safetensors")
     assert arrays["semantic_positions"].shape == (SEMANTIC.grid.num_tokens, 3)

@@ -187,9 +187,10 @@ def _made(path: Path) -> int:
     return 0
 
 
-def _size(num_bytes: float) -> str:
+def _size(num_bytes: int) -> str:
+    size = float(num_bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            return f"{num_bytes:.3g} {unit}"
-        num_bytes /= 1000
-    return f"{num_bytes:.3g} TB"
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

@@ -18,7 +18,6 @@ from gasm_cast.store.sources import Source
 from gasm_cast.store.writer import FeaturesError, StoreWriter
 
 NUM_SURVEYED = 32
-NUM_THREADS = 2
 MOST_AHEAD = 8
 
 
@@ -133,7 +132,8 @@ def _read_ahead(
     streams: Collection[ImportedStream], names: Sequence[str]
 ) -> Iterator[tuple[str, list[Future[Arranged]]]]:
     """Each id with its streams being read; a few are read ahead."""
-    with ThreadPoolExecutor(NUM_THREADS, "importer") as pool:
+    # One thread: numpy parses headers with `ast`, which in CPython 3.11 fails if threads do so at once.
+    with ThreadPoolExecutor(1, "importer") as pool:
         reading: deque[tuple[str, list[Future[Arranged]]]] = deque()
         try:
             for name in names:

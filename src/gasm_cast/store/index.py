@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
 
 MOST_SHOWN = 5
+LONGEST_BYTES = 512
+"""Longest id: in memory, every id takes the room of the longest."""
 
 
 class Index:
@@ -27,10 +30,9 @@ class Index:
     def __init__(
         self, ids: Sequence[str] | np.ndarray, shard: Int[np.ndarray, " ids"], row: Int[np.ndarray, " ids"]
     ) -> None:
-        self.ids = np.array(ids, dtype=np.dtypes.StringDType())
+        self.ids = np.array(ids, dtype=np.str_)
         self.shard = np.asarray(shard, np.int32)
         self.row = np.asarray(row, np.int32)
-        self._order: Int[np.ndarray, " ids"] | None = None  # sorted at the first look-up
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,19 +50,11 @@ class Index:
         Raises:
             InputError: if an id is not there.
         """
-        asked = np.array(ids, dtype=np.dtypes.StringDType())
-        if not len(asked):
-            return np.empty(0, np.int64)
-        if self._order is None:
-            self._order = np.argsort(self.ids, kind="stable")
-        place = (
-            np.searchsorted(self.ids, asked, sorter=self._order) if len(self) else np.zeros(len(asked), int)
-        )
-        found = np.zeros(len(asked), bool)
-        inside = place < len(self)
-        positions = np.zeros(len(asked), np.int64)
-        positions[inside] = self._order[place[inside]]
-        found[inside] = self.ids[positions[inside]] == asked[inside]
+        asked = np.array(ids, dtype=np.str_)
+        place = np.searchsorted(self.ids, asked, sorter=self._order)
+        positions = np.append(self._order, -1)[place]  # -1: after the last
+        found = positions >= 0
+        found[found] = self.ids[positions[found]] == asked[found]
         if not found.all():
             missing = [str(name) for name in asked[~found]]
             shown = [
@@ -73,6 +67,11 @@ class Index:
                 "import them, or leave them out of the annotations"
             )
         return positions
+
+    @functools.cached_property
+    def _order(self) -> Int[np.ndarray, " ids"]:
+        """Positions in ascending order of ids."""
+        return np.argsort(self.ids, kind="stable")
 
     def save(self, path: Path) -> None:
         """Write as safetensors: `ids` (UTF-8 bytes, end to end), `ids_offsets`, `shard`, `row`."""
@@ -102,3 +101,23 @@ class Index:
             return cls(ids, arrays["shard"], arrays["row"])
         except (OSError, SafetensorError, KeyError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: missing or damaged index: {error}; restore the store's copy") from None
+
+
+def check_ids(ids: Sequence[str], *, where: str) -> None:
+    """Refuse ids that a store cannot hold.
+
+    Raises:
+        InputError: if there are none, one occurs twice, is empty, very long, or holds a zero byte.
+    """
+    if not ids:
+        raise InputError(f"{where}: no ids are asked for; check the annotations' split")
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise InputError(f"{where}: id {name!r} is asked for twice; ids must be unique")
+        if not 0 < len(name.encode()) <= LONGEST_BYTES or "\0" in name:
+            raise InputError(
+                f"{where}: id {name[:80]!r} is empty, longer than {LONGEST_BYTES} bytes, or holds a "
+                "zero byte; rename the file"
+            )
+        seen.add(name)

@@ -139,11 +139,12 @@ def _read_file(path: Path, key: str | None) -> Any:
         case ".npy":
             return np.load(path, allow_pickle=False)
         case ".npz":
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here, since numpy forgets to close a file that turns out to be damaged.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 return archive[_choose(archive.files, key)]
         case ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return file.get_tensor(_choose(file.keys(), key))
+            with safe_open(path, framework="pt") as tensors:
+                return tensors.get_tensor(_choose(tensors.keys(), key))
         case _:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
             return loaded[_choose(loaded, key)] if isinstance(loaded, dict) else loaded

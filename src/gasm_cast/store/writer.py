@@ -30,6 +30,7 @@ from torch import Tensor
 from gasm_cast.errors import InputError
 from gasm_cast.store import manifest
 from gasm_cast.store.completion import complete
+from gasm_cast.store.index import check_ids
 from gasm_cast.store.manifest import StoredDtype, StoreDescription
 from gasm_cast.store.quantization import quantize
 from gasm_cast.store.shards import CutShortError, read_shard, write_shard
@@ -173,12 +174,7 @@ class StoreWriter:
             self._pool.shutdown()
 
     def _check_request(self) -> None:
-        if len(set(self.asked)) != len(self.asked):
-            seen: set[str] = set()
-            twice = next(name for name in self.asked if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-            raise InputError(f"{self.path}: id {twice!r} is asked for twice; ids must be unique")
-        if not self.asked:
-            raise InputError(f"{self.path}: no ids are asked for; check the annotations' split")
+        check_ids(self.asked, where=str(self.path))
         shards = self.path / "shards"
         if (
             self.path.exists()
