@@ -7,10 +7,14 @@ import json as json_format
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import UseAppendAction
 
 from gasm_cast.cli.recipe_options import RecipeOptions, parse_recipe_options
+
+if TYPE_CHECKING:
+    from gasm_cast.config import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +27,14 @@ class Options(RecipeOptions):
     where an interrupted run stopped; under torchrun or SLURM it trains on all processes.
 
     With --sweep, one candidate for every combination of the values is trained, all on one
-    pass over the data. The best on a held-back tenth of the training split is then trained
-    on the whole of it, into OUT/best.
+    pass over the data and ranked on a held-back tenth of the training split. The best is
+    then trained as a run of its own in OUT/best, and measured on validation once.
     """
 
     sweep: UseAppendAction[tuple[str, ...]] = ()
     """`training.learning_rate=1e-4,3e-4,1e-3`: values to try of any field; may be repeated."""
+    drop: bool = True
+    """In a sweep, drop the worse half of the candidates after 1/4 and again after 1/2 of the epochs."""
     dry_run: bool = False
     """Print the resolved recipe, parameters, store and one batch, and stop."""
     json: Path | None = None
@@ -52,11 +58,12 @@ def run(options: Options) -> int:
     if options.dry_run:
         print(preview(options.recipe))
         return 0
+    recipe, path = options.recipe, options.folder
     if options.sweep:
-        raise NotImplementedError
+        recipe, path = _search(options), path / "best"
     is_first = getattr(rank_zero_only, "rank", 0) == 0
     # Only the first process may create the folder; the others meet it in `train`.
-    folder = Run.create(options.folder, options.recipe) if is_first else Run(options.folder, options.recipe)
+    folder = Run.create(path, recipe) if is_first else Run(path, recipe)
     result = train(folder, console=Console())
     if is_first:
         draw_curves([folder], folder.path / "curves.png")
@@ -66,3 +73,22 @@ def run(options: Options) -> int:
             record = {"run": str(folder.path), "recipe_hash": folder.hash, **dataclasses.asdict(result)}
             write_text(options.json, json_format.dumps(record, indent=2) + "\n")
     return 0
+
+
+def _search(options: Options) -> Recipe:
+    """The recipe of the best candidate of a sweep."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from gasm_cast.training import final_recipe, read_grid, sweep
+
+    candidates = read_grid(options.sweep, options.recipe)
+    result = sweep(candidates, options.folder, drop=options.drop, console=Console())
+    table = Table("candidate", "held-out top-1", "epochs", "")
+    for candidate, record in zip(candidates, result.records, strict=True):
+        top1 = f"{record['held_out_top1'][-1]:.1%}" if record["held_out_top1"] else ""
+        chosen = "chosen" if candidate is result.best else record["left_because"] or ""
+        table.add_row(candidate.name, top1, str(len(record["held_out_top1"])), chosen)
+    Console().print(table)
+    print(f"{options.folder / 'best.toml'}: the best recipe; it is now trained on all training clips")
+    return final_recipe(result.best)

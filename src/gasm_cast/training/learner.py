@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -35,6 +36,13 @@ class Step:
     """Norm of the gradient before clipping."""
     rate: float
     """Learning rate."""
+
+
+class Prepared(NamedTuple):
+    """Tokens of a batch as a model wants them."""
+
+    semantic: Float[Tensor, "batch tokens width"]
+    motion: Float[Tensor, "batch segments motion_width"]
 
 
 class Learner:
@@ -73,7 +81,11 @@ class Learner:
         """The model to evaluate and to ship: the averaged one, where the recipe averages."""
         return self.model if self.average is None else cast(FusionModel, self.average.module)
 
-    def accumulate(self, batch: Batch) -> None:
+    def prepare(self, batch: Batch) -> Prepared:
+        """Pool and standardise a batch's tokens as this model wants them."""
+        return Prepared(self.model.prepare_semantic(batch.semantic), self.model.prepare_motion(batch.motion))
+
+    def accumulate(self, batch: Batch, prepared: Prepared) -> None:
         """Add a batch's share to the gradient of its step.
 
         The step's loss is the mean over all of its clips, however they fall into batches
@@ -82,7 +94,7 @@ class Learner:
         """
         seed_draws(self.recipe.training.seed, step=batch.step, part=batch.part, rank=self.fabric.global_rank)
         with self.fabric.no_backward_sync(self.objective, enabled=not batch.ends_step):
-            losses = self.objective(batch.semantic, batch.motion, batch.labels)
+            losses = self.objective(prepared.semantic, prepared.motion, batch.labels)
             self.fabric.backward(losses.sum() * (self.fabric.world_size / batch.num_clips_of_step))
         self._losses.append(losses.detach())
         self._ids.extend(batch.ids)

@@ -23,6 +23,7 @@ from gasm_cast.training.progress import Stopwatch
 from gasm_cast.training.recording import Recorder, TrainingResult
 from gasm_cast.training.setup import build_card, build_learner, read_data
 from gasm_cast.training.state import resume, save_best, save_last
+from gasm_cast.training.statistics import ChannelStatistics
 from gasm_cast.training.validation import Accuracy, measure
 
 
@@ -58,7 +59,8 @@ def train(
         clips = TrainingClips(
             data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
         )
-        learner = build_learner(fabric, recipe, data, clips, recorder.say)
+        statistics = ChannelStatistics(data.store, data.learn)
+        learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=recorder.say)
         card = build_card(recipe, data)
         standing = resume(run, learner, data.store, recorder.say)
         recorder.start(learner, data, standing)
@@ -92,7 +94,7 @@ def train(
             learner.objective.train()
             batches = clips.epoch(epoch, first_step=standing.step % steps_per_epoch, device=fabric.device)
             for batch in watch.watch(batches):
-                learner.accumulate(batch)
+                learner.accumulate(batch, learner.prepare(batch))
                 watch.num_clips += len(batch.ids)
                 if not batch.ends_step:
                     continue

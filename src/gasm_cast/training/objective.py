@@ -27,22 +27,15 @@ class Objective(nn.Module):
 
     def forward(
         self,
-        semantic: Float[Tensor, "batch stored_tokens width"],
-        motion: Float[Tensor, "batch segments motion_width"],
-        labels: Int[Tensor, " batch"],
-    ) -> Float[Tensor, " batch"]:
-        """Loss of each clip from features as they are stored."""
-        return self.of_prepared(
-            self.model.prepare_semantic(semantic), self.model.prepare_motion(motion), labels
-        )
-
-    def of_prepared(
-        self,
         semantic: Float[Tensor, "batch tokens width"],
         motion: Float[Tensor, "batch segments motion_width"],
         labels: Int[Tensor, " batch"],
     ) -> Float[Tensor, " batch"]:
-        """Loss of each clip from prepared tokens, which models with equal preparation may share."""
+        """Loss of each clip from prepared tokens and labels.
+
+        Preparation has no parameters and lies outside, so that models with equal
+        preparation can share it.
+        """
         seen = self.augmentation(semantic, motion, labels)
         prediction = self.model.classify(seen.semantic, seen.motion)
         return clip_losses(self.model, prediction, seen.targets, self.label_smoothing)

@@ -8,6 +8,7 @@ from gasm_cast.config import Recipe, config_hash, to_toml
 from gasm_cast.training.batches import TrainingClips
 from gasm_cast.training.devices import launch, repeatable, resolve_precision
 from gasm_cast.training.setup import build_learner, read_data
+from gasm_cast.training.statistics import ChannelStatistics
 
 
 def preview(recipe: Recipe) -> str:
@@ -25,9 +26,10 @@ def preview(recipe: Recipe) -> str:
         clips = TrainingClips(
             data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
         )
-        learner = build_learner(fabric, recipe, data, clips, notes.append)
+        statistics = ChannelStatistics(data.store, data.learn)
+        learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=notes.append)
         batch = next(clips.epoch(0, first_step=0, device=fabric.device))
-        loss = learner.objective(batch.semantic, batch.motion, batch.labels).mean()
+        loss = learner.objective(*learner.prepare(batch), batch.labels).mean()
     streams = ", ".join(f"{name} {spec.grid} x {spec.width}" for name, spec in data.store.streams.items())
     num_held_out = 0 if data.held_out is None else len(data.held_out)
     num_validation = 0 if data.validation is None else len(data.validation)

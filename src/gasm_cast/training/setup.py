@@ -20,7 +20,7 @@ from gasm_cast.training.batches import TrainingClips
 from gasm_cast.training.clips import Classes, hold_out, read_clips
 from gasm_cast.training.learner import Learner
 from gasm_cast.training.optimizer import Schedule
-from gasm_cast.training.statistics import fit_normalization
+from gasm_cast.training.statistics import ChannelStatistics
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def build_learner(
     recipe: Recipe,
     data: Data,
     clips: TrainingClips,
+    *,
+    statistics: ChannelStatistics,
     say: Callable[[str], None],
 ) -> Learner:
     """A model with fresh or given weights, the training split's statistics, and its optimiser.
@@ -82,6 +84,7 @@ def build_learner(
         recipe: The run.
         data: Its clips.
         clips: The training clips in batches.
+        statistics: Of the training clips.
         say: Takes lines for the user.
 
     Raises:
@@ -90,7 +93,7 @@ def build_learner(
     torch.manual_seed(recipe.training.seed)
     card = build_card(recipe, data)
     model = card.build()
-    fit_normalization(model, data.store, data.learn)
+    statistics.fit(model)
     if recipe.training.start_from is not None:
         start_from(model, card, recipe.training.start_from, say)
     mirror = None

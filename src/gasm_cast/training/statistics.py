@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from gasm_cast.annotations import ClipTable
@@ -40,25 +42,41 @@ class _Moments:
         return variance.clamp(min=0).sqrt().float()
 
 
-def fit_normalization(model: FusionModel, store: FeatureStore, clips: ClipTable) -> None:
-    """Give a model the statistics of training clips, of tokens pooled as the model pools them.
+class ChannelStatistics:
+    """Statistics of training clips, of tokens pooled as a model pools them.
 
     At most :data:`MOST_CLIPS` clips, chosen by their ids alone, so that every process, seed
-    and resumed run comes to the same bits.
+    and resumed run comes to the same bits. Read once for all models that pool alike.
+
+    Args:
+        store: Features.
+        clips: Training clips.
     """
-    if model.config.normalize == "none":
-        return
-    ids = sample_ids(clips, MOST_CLIPS)
-    semantic, motion = model.task.semantic, model.task.motion
-    pool = StreamPreparation(semantic, model.config.semantic_pool, standardise=False)
-    of_semantic, of_motion = _Moments(semantic.width), _Moments(motion.width)
-    for start in range(0, len(ids), _READ_AT_ONCE):
-        features = store.read(ids[start : start + _READ_AT_ONCE])
-        of_semantic.add(pool(features.semantic))
-        of_motion.add(features.motion)
-    model.fit_normalization(
-        semantic_mean=of_semantic.mean,
-        semantic_std=of_semantic.deviation,
-        motion_mean=of_motion.mean,
-        motion_std=of_motion.deviation,
-    )
+
+    def __init__(self, store: FeatureStore, clips: ClipTable) -> None:
+        self._store = store
+        self._ids = sample_ids(clips, MOST_CLIPS)
+        self._measure = functools.cache(self._read)
+
+    def fit(self, model: FusionModel) -> None:
+        """Give a model its statistics."""
+        if model.config.normalize == "none":
+            return
+        semantic, motion = self._measure(model.config.semantic_pool)
+        model.fit_normalization(
+            semantic_mean=semantic.mean,
+            semantic_std=semantic.deviation,
+            motion_mean=motion.mean,
+            motion_std=motion.deviation,
+        )
+
+    def _read(self, semantic_pool: int) -> tuple[_Moments, _Moments]:
+        specs = self._store.streams
+        pool = StreamPreparation(specs["semantic"], semantic_pool, standardise=False)
+        semantic, motion = _Moments(specs["semantic"].width), _Moments(specs["motion"].width)
+        rows = self._store.rows(self._ids)
+        pieces = [rows[start : start + _READ_AT_ONCE] for start in range(0, len(rows), _READ_AT_ONCE)]
+        for batch in self._store.batches(pieces):
+            semantic.add(pool(batch.features.semantic))
+            motion.add(batch.features.motion)
+        return semantic, motion

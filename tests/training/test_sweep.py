@@ -1,0 +1,174 @@
+"""Candidates on one pass: the same as runs of their own, ranked without the validation split."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gasm_cast.cli import main
+from gasm_cast.config import Recipe, to_toml
+from gasm_cast.errors import InputError
+from gasm_cast.runs import Run
+from gasm_cast.training import final_recipe, read_grid, sweep, train
+from gasm_cast.training.batches import Batch, TrainingClips
+from gasm_cast.training.learner import Learner, Prepared
+
+
+@pytest.fixture
+def light(recipe: Recipe) -> Recipe:
+    """A fast model with dropout, mixup and averaged weights, four epochs."""
+    return replace(
+        recipe,
+        data=replace(recipe.data, held_out=0.2),
+        model=replace(recipe.model, kind="concat-mlp", head=replace(recipe.model.head, coarse_layers=0)),
+        augmentation=replace(recipe.augmentation, mixup=0.4),
+        training=replace(recipe.training, num_epochs=4, ema_decay=0.8),
+    )
+
+
+def test_a_candidate_is_a_run_of_its_own_to_the_bit(light: Recipe, tmp_path: Path) -> None:
+    candidates = read_grid(["training.learning_rate=1e-3,0.02", "model.head.dropout=0.0,0.4"], light)
+    assert len(candidates) == 4
+    result = sweep(candidates, tmp_path / "sweep", drop=False)
+    for candidate, record in zip(candidates, result.records, strict=True):
+        run = Run.create(tmp_path / record["recipe_hash"], candidate.recipe)
+        train(run)
+        epochs = list(run.events("epoch"))
+        assert record["held_out_log_loss"] == [epoch["held_out_log_loss"] for epoch in epochs]
+    best = max(result.records, key=lambda r: (r["held_out_top1"][-1], -r["held_out_log_loss"][-1]))
+    assert best["overrides"] == result.best.overrides
+
+
+def test_each_batch_is_read_and_prepared_once_for_all(
+    light: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = {"read": 0, "prepared": 0, "used": 0}
+    epoch, prepare, accumulate = TrainingClips.epoch, Learner.prepare, Learner.accumulate
+
+    def counted_epoch(self: TrainingClips, number: int, **where: Any) -> Any:
+        for batch in epoch(self, number, **where):
+            counts["read"] += 1
+            yield batch
+
+    def counted_prepare(self: Learner, batch: Batch) -> Prepared:
+        counts["prepared"] += 1
+        return prepare(self, batch)
+
+    def counted_accumulate(self: Learner, batch: Batch, prepared: Prepared) -> None:
+        counts["used"] += 1
+        accumulate(self, batch, prepared)
+
+    monkeypatch.setattr(TrainingClips, "epoch", counted_epoch)
+    monkeypatch.setattr(Learner, "prepare", counted_prepare)
+    monkeypatch.setattr(Learner, "accumulate", counted_accumulate)
+    candidates = read_grid(["training.weight_decay=0,0.01,0.1", "model.normalize=channel,none"], light)
+    sweep(candidates, tmp_path, drop=False)
+    num_steps = 4 * math.ceil(34 / 8)
+    assert counts == {"read": num_steps, "prepared": 2 * num_steps, "used": 6 * num_steps}
+
+
+def test_those_that_fall_behind_are_dropped(light: Recipe, tmp_path: Path) -> None:
+    candidates = read_grid(["training.learning_rate=1e-9,1e-8,1e-7,1e-6,0.02"], light)
+    result = sweep(candidates, tmp_path)
+    assert [len(record["held_out_top1"]) for record in result.records].count(1) == 2
+    assert [len(record["held_out_top1"]) for record in result.records].count(2) == 1
+    assert result.best is candidates[-1]
+    assert result.records[-1]["left_because"] is None
+    left = [record["left_because"] for record in result.records if len(record["held_out_top1"]) == 1]
+    assert sorted(left) == ["place 4 of 5 after epoch 1", "place 5 of 5 after epoch 1"]
+
+
+def test_one_that_diverges_leaves_and_the_others_go_on(light: Recipe, tmp_path: Path) -> None:
+    light = replace(light, training=replace(light.training, clip_norm=0.0))
+    result = sweep(read_grid(["training.learning_rate=1e30,0.01"], light), tmp_path, drop=False)
+    assert "diverged: step" in str(result.records[0]["left_because"])
+    assert result.best.overrides == {"training.learning_rate": 0.01}
+    with pytest.raises(InputError, match="all candidates diverged"):
+        sweep(read_grid(["training.learning_rate=1e30"], light), tmp_path / "other")
+
+
+def test_an_interrupted_sweep_goes_on(light: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates = read_grid(["training.learning_rate=1e-3,0.01,0.02"], light)
+    expected = sweep(candidates, tmp_path / "whole")
+    finish = Learner.finish
+
+    def interrupted(self: Learner, batch: Batch) -> Any:
+        if batch.step == 12:  # in the third epoch
+            raise KeyboardInterrupt
+        return finish(self, batch)
+
+    monkeypatch.setattr(Learner, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(candidates, tmp_path / "cut")
+    monkeypatch.undo()
+    assert torch.load(tmp_path / "cut" / "sweep.pt")["num_epochs_done"] == 2
+    assert sweep(candidates, tmp_path / "cut").records == expected.records
+    assert sweep(candidates, tmp_path / "cut").records == expected.records  # finished: nothing to do
+    with pytest.raises(InputError, match="other candidates"):
+        sweep(candidates[:2], tmp_path / "cut")
+
+
+def test_validation_labels_are_not_read(light: Recipe, tmp_path: Path) -> None:
+    """The choice is made without the file that holds them; only the run after it needs it."""
+    annotations = tmp_path / "annotations"
+    annotations.mkdir()
+    for name in ("labels.json", "train.json"):
+        (annotations / name).write_bytes((light.data.annotations / name).read_bytes())
+    light = replace(light, data=replace(light.data, annotations=annotations))
+    candidates = read_grid(["training.learning_rate=1e-3,0.02"], light)
+    result = sweep(candidates, tmp_path / "sweep")
+    with pytest.raises(InputError, match="validation"):
+        train(Run.create(tmp_path / "run", final_recipe(result.best)))
+
+
+def test_command_trains_the_best_on_everything_and_validates_once(light: Recipe, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(to_toml(replace(light, data=replace(light.data, held_out=0.0))))
+    out, report = tmp_path / "out", tmp_path / "report.json"
+    command = ["train", str(recipe), "--out", str(out), "--json", str(report)]
+    assert main([*command, "--sweep", "training.learning-rate=1e-6,0.02"]) == 0
+    swept = json.loads((out / "sweep.json").read_text())
+    assert swept["candidates"][swept["best"]]["overrides"] == {"training.learning_rate": 0.02}
+    assert swept["held_out"] == 0.1
+    assert swept["num_clips"] + round(0.1 * 42) == 42
+    epochs = list(Run.open(out / "best").events("epoch"))
+    assert [epoch["num_clips"] for epoch in epochs] == [42] * 4
+    assert ["validation_top1" in epoch for epoch in epochs] == [False, False, False, True]
+    assert json.loads(report.read_text())["validation_top1"] == epochs[-1]["validation_top1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "training.learning_rat=1",
+            r"unknown key training.learning_rat; did you mean training.learning_rate\?",
+        ),
+        ("training.learning_rate", "write FIELD=VALUE"),
+        ("training.learning_rate=fast", "must be of type float, got 'fast'"),
+        ("model.kind=transformer", "must be one of"),
+        ("training.batch_size=4,8", "step on the same batches"),
+        ("training.num_epochs.x=1", "is a value and has no fields"),
+        ("model.graph.num_heads=3", "num_heads must divide width"),
+    ],
+)
+def test_grids_that_cannot_be(recipe: Recipe, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_grid([text], recipe)
+
+
+def test_a_field_is_swept_once(recipe: Recipe) -> None:
+    with pytest.raises(InputError, match="twice"):
+        read_grid(["training.weight_decay=0", "training.weight_decay=1"], recipe)
+
+
+def test_values_are_toml_or_words(recipe: Recipe) -> None:
+    grid = read_grid(["model.kind=linear,gasm-cast"], recipe)
+    assert [candidate.recipe.model.kind for candidate in grid] == ["linear", "gasm-cast"]
+    assert [candidate.name for candidate in grid] == ["kind linear", "kind gasm-cast"]
