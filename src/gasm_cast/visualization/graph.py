@@ -27,6 +27,7 @@ from gasm_cast.visualization.style import (
 _SIDE_IN = 3.3
 _BARS_IN = 2.6
 _MOST_BARS = 20
+_HEAD_IN = 1.3
 
 
 def draw_graph(explanation: Explanation, clip: ShownClip, token: int) -> Figure:
@@ -38,13 +39,13 @@ def draw_graph(explanation: Explanation, clip: ShownClip, token: int) -> Figure:
     maps = _reached_maps(explanation, token)
     row_in = _SIDE_IN + 0.3
     width = len(maps) * _SIDE_IN + _BARS_IN + 0.85
-    height = 1.05 + len(explanation.graphs) * row_in
+    height = _HEAD_IN + len(explanation.graphs) * row_in
     position = cells(grid)[token]
     with look():
         figure = Figure(figsize=(width, height))
         heading(figure, f"Graph of the patch at {patch_name(grid, token)}", _CAPTION)
         for layer, graph in enumerate(explanation.graphs):
-            top_in = 1.05 + layer * row_in
+            top_in = _HEAD_IN + layer * row_in
             for column, own in enumerate(maps):
                 axes = figure.add_axes(
                     (
