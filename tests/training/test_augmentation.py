@@ -1,0 +1,97 @@
+"""What training does to frozen features, and to the labels that go with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.training.conftest import CLASS_NAMES
+from torch import Tensor
+
+from gasm_cast.config import AugmentationConfig
+from gasm_cast.errors import InputError
+from gasm_cast.geometry import Grid
+from gasm_cast.training.augmentation import Augmentation, Mirror
+
+GROUPS = torch.tensor([1, 1, 0, 2])
+COLUMNS = {"streams": {name: {"backbone": {"mirror": "columns"}} for name in ("semantic", "motion")}}
+
+
+def augmentation(mirror: Mirror | None = None, **strengths: float) -> Augmentation:
+    config = replace(AugmentationConfig(), **strengths)  # type: ignore[arg-type]
+    return Augmentation(config, GROUPS, 3, mirror)
+
+
+def tokens(batch: int = 64) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(batch, 6, 5), torch.randn(batch, 4, 3), torch.arange(batch) % 4
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    semantic, motion, labels = tokens()
+    seen = augmentation()(semantic, motion, labels)
+    assert seen.semantic is semantic
+    assert seen.motion is motion
+    assert torch.equal(seen.targets.classes.argmax(1), labels)
+    assert torch.equal(seen.targets.groups.argmax(1), GROUPS[labels])
+
+
+def test_dropout_takes_whole_tokens_at_its_rate() -> None:
+    semantic, motion, labels = tokens(2000)
+    seen = augmentation(token_dropout=0.3, segment_dropout=0.1)(semantic, motion, labels)
+    for before, after, rate in ((semantic, seen.semantic, 0.3), (motion, seen.motion, 0.1)):
+        gone = (after == 0).all(dim=-1)
+        assert torch.equal(after[~gone], before[~gone])
+        assert gone.float().mean().item() == pytest.approx(rate, abs=0.02)
+
+
+def test_noise_has_its_deviation() -> None:
+    semantic, motion, labels = tokens(500)
+    seen = augmentation(noise=0.25)(semantic, motion, labels)
+    assert (seen.semantic - semantic).std().item() == pytest.approx(0.25, rel=0.05)
+    assert (seen.motion - motion).std().item() == pytest.approx(0.25, rel=0.05)
+
+
+def test_mixup_mixes_features_and_targets_alike() -> None:
+    semantic, motion, labels = tokens()
+    # A feature that tells the class: its mix must be the mix of the targets.
+    semantic[:, 0, :4] = torch.nn.functional.one_hot(labels, 4).float()
+    motion[:, 0, :] = torch.nn.functional.one_hot(GROUPS[labels], 3).float()
+    seen = augmentation(mixup=0.8)(semantic, motion, labels)
+    torch.testing.assert_close(seen.semantic[:, 0, :4], seen.targets.classes)
+    torch.testing.assert_close(seen.motion[:, 0], seen.targets.groups)
+    assert ((seen.targets.classes.max(1).values < 0.95) & (seen.targets.classes.max(1).values > 0.05)).any()
+
+
+def test_mirror_turns_columns_and_swaps_sides() -> None:
+    mirror = Mirror.create(CLASS_NAMES, COLUMNS, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))
+    semantic, motion, labels = tokens()
+    seen = augmentation(mirror)(semantic, motion, labels)
+    mirrored = semantic.unflatten(1, (2, 3)).flip(2).flatten(1, 2)
+    turned = (seen.semantic != semantic).any(dim=(1, 2))
+    assert 0.3 < turned.float().mean() < 0.7
+    assert torch.equal(seen.semantic[turned], mirrored[turned])
+    assert torch.equal(seen.motion, motion)  # one column is its own mirror image
+    expected = torch.tensor([1, 0, 2, 3])[labels]
+    assert torch.equal(seen.targets.classes.argmax(1), torch.where(turned, expected, labels))
+
+
+def test_a_class_whose_mirror_image_is_not_in_the_list_is_never_mirrored() -> None:
+    names = ("Pushing something from left to right", "Lifting something up")
+    mirror = Mirror.create(names, COLUMNS, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))
+    config = AugmentationConfig()
+    seen_by = Augmentation(config, torch.tensor([1, 0]), 2, mirror)
+    semantic, motion, labels = tokens()
+    labels = labels % 2
+    turned = (seen_by(semantic, motion, labels).semantic != semantic).any(dim=(1, 2))
+    assert not turned[labels == 0].any()
+    assert turned[labels == 1].any()
+
+
+def test_mirror_is_refused_unless_the_features_say_how() -> None:
+    provenance = {
+        "streams": {"semantic": {"backbone": {"mirror": "columns"}}, "motion": {"backbone": {"name": "i3d"}}}
+    }
+    with pytest.raises(InputError, match=r"the motion features \(i3d\) do not say"):
+        Mirror.create(CLASS_NAMES, provenance, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))

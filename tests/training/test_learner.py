@@ -1,0 +1,181 @@
+"""One step: losses that are not finite stop it, clipping, averaging, what the log shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gasm_cast.config import Recipe
+from gasm_cast.errors import InputError
+from gasm_cast.models import load_checkpoint
+from gasm_cast.runs import Run
+from gasm_cast.store import FeatureStore
+from gasm_cast.training import TrainingDivergedError, train
+from gasm_cast.training.learner import Learner, Prepared
+
+
+@pytest.fixture
+def linear(recipe: Recipe) -> Recipe:
+    head = replace(recipe.model.head, coarse_layers=0)
+    return replace(recipe, model=replace(recipe.model, kind="linear", head=head))
+
+
+def test_first_loss_that_is_not_finite_stops_with_step_clip_and_rate(
+    linear: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = Learner.prepare
+    broken: list[str] = []
+
+    def spoil(self: Learner, batch: Any) -> Prepared:
+        prepared = prepare(self, batch)
+        if batch.step == 4:
+            prepared.motion[2, 0, 0] = float("inf")
+            broken.append(batch.ids[2])
+        return prepared
+
+    monkeypatch.setattr(Learner, "prepare", spoil)
+    run = Run.create(tmp_path / "run", linear)
+    with pytest.raises(TrainingDivergedError) as error:
+        train(run)
+    rate = list(run.events("step"))[3]["learning_rate"] * 5 / 4  # linear warm-up
+    message = str(error.value)
+    assert message.startswith(
+        f"step 4: the loss is nan, not finite for {broken[0]}; learning rate {rate:.3g}."
+    )
+    assert len(list(run.events("step"))) == 4
+    assert not run.last_checkpoint.exists()  # the first epoch was not finished
+
+
+def test_gradient_that_is_not_finite_stops_before_the_weights_are_touched(
+    linear: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accumulate = Learner.accumulate
+    before: dict[str, torch.Tensor] = {}
+    learners: list[Learner] = []
+
+    def spoil(self: Learner, batch: Any, prepared: Prepared) -> None:
+        accumulate(self, batch, prepared)
+        next(p for p in self.model.parameters() if p.grad is not None).grad.fill_(float("nan"))  # type: ignore[union-attr]
+        before.update({name: tensor.clone() for name, tensor in self.model.state_dict().items()})
+        learners.append(self)
+
+    monkeypatch.setattr(Learner, "accumulate", spoil)
+    with pytest.raises(TrainingDivergedError, match="step 0: the gradient is not finite"):
+        train(Run.create(tmp_path / "run", linear))
+    assert all(torch.equal(before[name], tensor) for name, tensor in learners[0].model.state_dict().items())
+
+
+def test_clipped_steps_do_not_depend_on_the_size_of_the_loss(linear: Recipe, tmp_path: Path) -> None:
+    """AdamW is scale-free, so clipping shows in the logged norm being the one before it."""
+    runs = []
+    for clip_norm in (0.0, 1e-3):
+        training = replace(linear.training, clip_norm=clip_norm, num_epochs=1)
+        runs.append(Run.create(tmp_path / str(clip_norm), replace(linear, training=training)))
+        train(runs[-1])
+    norms = [[step["grad_norm"] for step in run.events("step")] for run in runs]
+    assert norms[0][0] == pytest.approx(norms[1][0])
+    assert norms[0][0] > 1e-2
+
+
+def test_averaged_weights_are_what_is_evaluated_and_shipped(linear: Recipe, tmp_path: Path) -> None:
+    training = replace(linear.training, ema_decay=0.5, num_epochs=1, warmup_epochs=0.0)
+    run = Run.create(tmp_path / "run", replace(linear, training=training))
+    seen: list[dict[str, torch.Tensor]] = []
+    finish = Learner.finish
+
+    def watched(self: Learner, batch: Any) -> Any:
+        step = finish(self, batch)
+        seen.append({name: p.detach().clone() for name, p in self.model.named_parameters()})
+        return step
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "finish", watched)
+        train(run)
+    expected = seen[0]
+    for weights in seen[1:]:
+        expected = {name: 0.5 * expected[name] + 0.5 * weights[name] for name in expected}
+    shipped = load_checkpoint(run.best_checkpoint).model.state_dict()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(shipped[name], tensor)
+        assert not torch.equal(shipped[name], seen[-1][name]) or not tensor.any()
+
+
+def test_log_states_effective_batch_rate_and_rule(linear: Recipe, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    for batch_size, effective, peak in ((16, 32, "0.04"), (8, 16, "0.02")):
+        training = replace(linear.training, batch_size=batch_size, accumulate=2, num_epochs=1)
+        run = Run.create(tmp_path / str(batch_size), replace(linear, training=training))
+        console = Console(record=True, width=200)
+        train(run, console=console)
+        said = console.export_text()
+        assert f"effective batch {effective}, peak learning rate {peak} (0.01 x {effective} / 8)" in said
+        start = next(run.events("start"))
+        assert (start["effective_batch"], start["peak_learning_rate"]) == (effective, float(peak))
+
+
+def test_waiting_for_data_is_measured(
+    linear: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = FeatureStore.batches
+
+    def slow_disk(self: FeatureStore, *arguments: Any, **options: Any) -> Iterator[Any]:
+        for batch in batches(self, *arguments, **options):
+            time.sleep(0.05)
+            yield batch
+
+    training = replace(linear.training, num_epochs=1)
+    run = Run.create(tmp_path / "run", replace(linear, training=training))
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "batches", slow_disk)
+        slow = train(run)
+    assert all(step["wait_sec"] > 0.04 for step in run.events("step"))
+    assert slow.wait_share > 0.5
+
+
+def test_epochs_log_gains_and_accuracy_by_layer(recipe: Recipe, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", recipe)
+    train(run)
+    for epoch in run.events("epoch"):
+        assert {name: len(gains) for name, gains in epoch["gains"].items()} == {
+            "semantic_graphs.0": 2,
+            "motion_graphs.0": 2,
+        }
+        assert len(epoch["validation_layers"]) == 2
+    first, *_, last = run.events("epoch")
+    assert first["gains"] != last["gains"]
+    assert last["train_loss"] < first["train_loss"]
+
+
+def test_early_stopping_keeps_the_best_epoch(linear: Recipe, tmp_path: Path) -> None:
+    """At a rate of zero nothing gets better after the first epoch."""
+    linear = replace(
+        linear,
+        data=replace(linear.data, held_out=0.2),
+        training=replace(linear.training, num_epochs=9, patience=2, learning_rate=1e-30),
+    )
+    run = Run.create(tmp_path / "run", linear)
+    result = train(run)
+    assert (result.num_epochs, result.best_epoch) == (3, 1)
+    assert load_checkpoint(run.best_checkpoint).epoch == 1
+    assert train(run) == result  # taken up again it does not go on
+
+
+def test_fp16_on_a_processor_is_refused(linear: Recipe, tmp_path: Path) -> None:
+    recipe = replace(linear, training=replace(linear.training, precision="fp16", device="cpu"))
+    with pytest.raises(InputError, match="needs a GPU"):
+        train(Run.create(tmp_path / "run", recipe))
+
+
+def test_bf16_on_a_processor_trains(linear: Recipe, tmp_path: Path) -> None:
+    training = replace(linear.training, precision="bf16", device="cpu")
+    run = Run.create(tmp_path / "run", replace(linear, training=training))
+    train(run)
+    losses = [epoch["train_loss"] for epoch in run.events("epoch")]
+    assert losses[-1] < losses[0]
