@@ -164,6 +164,16 @@ GOOD = (
     Good("hevc-10-bit.mp4", _numbered_file(20, codec="libx265", pixel_format="yuv420p10le"), range(20)),
     Good("no-stamps.h264", _numbered_file(40, codec="libx264", options=_B_FRAMES), range(40)),
     Good("b-frames.avi", _numbered_file(40, codec="libx264", options=_B_FRAMES), range(40)),
+    Good(
+        "b-pyramid.mp4",
+        _numbered_file(40, codec="libx264", options={"preset": "slow", "bf": "4", "b_strategy": "0"}),
+        range(40),
+    ),
+    Good(
+        "hevc-b-frames.mkv",
+        _numbered_file(40, codec="libx265", options={"x265-params": "log-level=none:bframes=4:b-adapt=0"}),
+        range(40),
+    ),
     # Frames before time 0 are decoded but not shown: 40 packets, 27 pictures.
     Good("hidden-start.mp4", _numbered_file(40, codec="libx264", stamp=lambda i: i - 13), range(13, 40)),
     Good(

@@ -29,8 +29,6 @@ from av.video.stream import VideoStream
 
 from gasm_cast.errors import InputError
 
-_CODECS_IN_ORDER = frozenset({"vp8", "vp9", "av1"})
-
 
 class VideoError(InputError):
     """A video file that gives no clip.
@@ -171,16 +169,26 @@ def _open_container(path: Path) -> av.container.InputContainer:
     """Open a file; decode ahead to learn about it only where that is needed.
 
     FFmpeg decodes the first pictures of a stream to learn how far they may come out of
-    order, a tenth of the time that a short clip takes in all. Codecs that keep pictures in
-    order have nothing to learn, so they are opened with that trial decoding turned off.
+    order, up to a tenth of the time that a short clip takes in all. Where the order is
+    known without, that trial decoding is turned off.
     """
     url = f"file:{path}"  # else "12:30.mp4" would be read as a protocol
     container = av.open(url, options={"codec_whitelist": "none"})
-    contexts = [stream.codec_context for stream in container.streams.video]
-    if contexts and all(c is not None and c.codec.canonical_name in _CODECS_IN_ORDER for c in contexts):
+    if all(_order_is_known(stream) for stream in container.streams.video):
         return container
     container.close()
     return av.open(url)
+
+
+def _order_is_known(stream: VideoStream) -> bool:
+    decoder = stream.codec_context  # None for a codec that this build does not know
+    match decoder and decoder.codec.canonical_name:
+        case "vp8" | "vp9" | "av1" | "hevc":  # in order, or the stream's own header says how far out of it
+            return True
+        case "h264":  # its header may say nothing, but the tables of an MP4 file do
+            return "mp4" in stream.container.format.name
+        case _:
+            return False
 
 
 def _unreadable(path: Path) -> str:
