@@ -61,7 +61,7 @@ def show(stage: Stage) -> Script:
         stage, grip, acting.grip_point(item, path, azimuth, grip), azimuth, enter=(0.0, arrived)
     )
     carried = path + (hand.position - hand.position[-1]) - (path - path[-1])
-    sway = 0.16 * np.sin(2 * np.pi * stage.uniform(0.4, 0.9) * stage.times + stage.uniform(0, 6))
+    sway = 0.16 * np.sin(2 * np.pi * stage.uniform(0.4, 0.9) * stage.times + stage.uniform(0.0, 6.0))
     body = Body(item, carried, yaw=acting.any_yaw(stage, item), lean=sway)
     return Script((item,), (body,), stage.still(), (hand,))
 
@@ -78,6 +78,6 @@ def show_empty(stage: Stage) -> Script:
     )
     carried = path + (hand.position - hand.position[-1]) - (path - path[-1])
     tilt = stage.uniform(0.7, 1.05) * ease(stage.times, arrived - 0.3, tilted)
-    sway = 0.1 * np.sin(2 * np.pi * stage.uniform(0.4, 0.9) * stage.times + stage.uniform(0, 6))
+    sway = 0.1 * np.sin(2 * np.pi * stage.uniform(0.4, 0.9) * stage.times + stage.uniform(0.0, 6.0))
     body = Body(item, carried, yaw=acting.any_yaw(stage, item), lean=sway, tilt=tilt)
     return Script((item,), (body,), stage.still(), (hand,))

@@ -11,7 +11,7 @@ Affine = Float[np.ndarray, "2 3"]
 
 
 def _warped(
-    picture: Shaped[np.ndarray, "rows cols channels"], placement: Affine, size: tuple[int, int]
+    picture: Shaped[np.ndarray, "rows cols *channels"], placement: Affine, size: tuple[int, int]
 ) -> tuple[np.ndarray, slice, slice] | None:
     """The picture in its place, cut to where it meets a frame of the given size; None if nowhere."""
     rows, cols = picture.shape[:2]
@@ -71,7 +71,7 @@ def darken(frame: Frame, mask: UInt8[np.ndarray, "r c"], placement: Affine, stre
     frame[rows, cols] *= 1 - np.float32(strength / 255) * warped[..., None].astype(np.float32)
 
 
-def soft_mask(alpha: UInt8[np.ndarray, "r c"], blur_px: float) -> tuple[UInt8[np.ndarray, "r c"], int]:
+def soft_mask(alpha: UInt8[np.ndarray, "rows cols"], blur_px: float) -> tuple[UInt8[np.ndarray, "r c"], int]:
     """A blurred outline with room for its blur; also that room's width."""
     room = int(3 * blur_px) + 1
     padded = cv2.copyMakeBorder(alpha, room, room, room, room, cv2.BORDER_CONSTANT, value=0)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from gasm_cast.minidata.materials import COLOURS, Light
 from gasm_cast.minidata.noise import layered_field
@@ -22,7 +22,7 @@ from gasm_cast.minidata.sprites import Sprite, cropped
 
 Grip = Literal["grasp", "pinch", "flat", "point"]
 
-_PX_PER_M = 520
+_PX_PER_M = 520.0
 _FOREARM_M = 0.8
 _HALF_WIDTH_M = 0.1
 _SIZE = (int(2 * _HALF_WIDTH_M * _PX_PER_M), int((_FOREARM_M + 0.21) * _PX_PER_M))
@@ -42,36 +42,60 @@ SKINS: tuple[tuple[float, float, float], ...] = (
 """Skin in daylight, from light to dark."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pose:
     """Joint angles in degrees.
 
     Attributes:
         splay: Direction of each of the four fingers in the plane, towards the thumb.
-        bend: Turn at each finger's two further joints, in the plane, towards the thumb.
+        bend: Turn at each finger's two further joints, in the plane, towards each other.
         curl: Turn at each of a finger's three joints, away from the camera.
         thumb: Direction of the thumb's three bones in the plane.
         thumb_lift: Height of the thumb's tip above the palm, m.
     """
 
-    splay: tuple[float, float, float, float]
+    splay: Float[np.ndarray, " 4"]
     bend: float
-    curl: tuple[tuple[float, float, float], ...]
-    thumb: tuple[float, float, float]
+    curl: Float[np.ndarray, "4 3"]
+    thumb: Float[np.ndarray, " 3"]
     thumb_lift: float
 
 
-_OPEN = Pose((6, 1, -4, -10), 0, ((12, 14, 8),) * 4, (62, 38, 26), 0.004)
+def _pose(
+    splay: Sequence[float | int],
+    curl: Sequence[Sequence[float | int]],
+    thumb: Sequence[float | int],
+    *,
+    bend: float = 0.0,
+    thumb_lift: float = 0.0,
+) -> Pose:
+    """A pose from plain numbers; one row of curls serves all four fingers."""
+    curls = np.broadcast_to(np.array(curl, float), (4, 3))
+    return Pose(np.array(splay, float), bend, curls, np.array(thumb, float), thumb_lift)
+
+
+_OPEN = _pose((6, 1, -4, -10), ((12, 14, 8),), (62, 38, 26), thumb_lift=0.004)
 _POSES: dict[Grip, Pose] = {
-    "grasp": Pose(
-        (5, 1, -3, -8), 4, ((26, 30, 18), (24, 30, 18), (25, 32, 20), (28, 34, 20)), (48, 12, -6), -0.012
+    "grasp": _pose(
+        (5, 1, -3, -8),
+        ((26, 30, 18), (24, 30, 18), (25, 32, 20), (28, 34, 20)),
+        (48, 12, -6),
+        bend=4.0,
+        thumb_lift=-0.012,
     ),
-    "pinch": Pose(
-        (2, 2, 4, 7), 15, ((18, 26, 12), (20, 28, 14), (34, 40, 20), (46, 52, 26)), (50, 8, -22), 0.01
+    "pinch": _pose(
+        (2, 2, 4, 7),
+        ((18, 26, 12), (20, 28, 14), (34, 40, 20), (46, 52, 26)),
+        (50, 8, -22),
+        bend=15.0,
+        thumb_lift=0.01,
     ),
-    "flat": Pose((2, 0.5, -1, -3), 0, ((6, 6, 4),) * 4, (42, 16, 8), 0.002),
-    "point": Pose(
-        (3, -3, -5, -8), 0, ((5, 6, 4), (70, 85, 40), (72, 86, 40), (74, 86, 40)), (34, -22, -40), 0.008
+    "flat": _pose((2, 0.5, -1, -3), ((6, 6, 4),), (42, 16, 8), thumb_lift=0.002),
+    "point": _pose(
+        (3, -3, -5, -8),
+        ((5, 6, 4), (70, 85, 40), (72, 86, 40), (74, 86, 40)),
+        (34, -22, -40),
+        thumb_lift=0.008,
     ),
 }
 _REACH_M: dict[Grip, tuple[float, float]] = {
@@ -119,21 +143,18 @@ class Person:
         )
 
 
-Bone = tuple[np.ndarray, np.ndarray, float, float]
+Bone = tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"], float, float]
+"""Start, end, and the radius at each."""
 
 
 def _blend(first: Pose, second: Pose, share: float) -> Pose:
     """A pose between two."""
-
-    def mix(a: object, b: object) -> np.ndarray:
-        return np.asarray(a, float) * (1 - share) + np.asarray(b, float) * share
-
     return Pose(
-        tuple(mix(first.splay, second.splay)),
-        float(mix(first.bend, second.bend)),
-        tuple(map(tuple, mix(first.curl, second.curl))),
-        tuple(mix(first.thumb, second.thumb)),
-        float(mix(first.thumb_lift, second.thumb_lift)),
+        first.splay + share * (second.splay - first.splay),
+        first.bend + share * (second.bend - first.bend),
+        first.curl + share * (second.curl - first.curl),
+        first.thumb + share * (second.thumb - first.thumb),
+        first.thumb_lift + share * (second.thumb_lift - first.thumb_lift),
     )
 
 

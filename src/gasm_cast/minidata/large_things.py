@@ -17,7 +17,9 @@ from gasm_cast.minidata.things import Opening, Thing, pick_colour, pick_pattern
 Rng = np.random.Generator
 
 
-def _vessel(heights: Sequence[float], radii: Sequence[float], wall: float) -> tuple[Distance, Opening]:
+def _vessel(
+    heights: Sequence[float | int], radii: Sequence[float | int], wall: float
+) -> tuple[Distance, Opening]:
     """An open solid of revolution with walls of even thickness."""
     top, floor = heights[-1], heights[0] + 1.5 * wall
     inner_heights = [floor, *[h for h in heights[1:-1] if h > floor], top + 0.02]
@@ -43,7 +45,7 @@ def mug(rng: Rng) -> Thing:
     )
     pattern = pick_pattern(rng, first, 2 * r)
     extent = (1.02 * r + 0.27 * h + 0.008, 1.07 * r, h)
-    return Thing("mug", word, union(cup, handle), extent, Material(pattern, 0.5, 30), opening=opening)
+    return Thing("mug", word, union(cup, handle), extent, Material(pattern, 0.5, 30.0), opening=opening)
 
 
 def paper_cup(rng: Rng) -> Thing:
@@ -52,7 +54,7 @@ def paper_cup(rng: Rng) -> Thing:
     r, h = rng.uniform(0.042, 0.05), rng.uniform(0.085, 0.11)
     solid, opening = _vessel([0, 0.93 * h, 0.94 * h, h], [0.72 * r, r, 1.05 * r, 1.05 * r], 0.004)
     pattern = pick_pattern(rng, first, 2 * r)
-    thing = Material(pattern, 0.1, 12)
+    thing = Material(pattern, 0.1, 12.0)
     return Thing("cup", word, solid, (1.07 * r, 1.07 * r, h), thing, opening=opening, turns=False)
 
 
@@ -67,7 +69,7 @@ def bowl(rng: Rng) -> Thing:
     pattern = materials.parted(materials.plain(first), (lambda p: p[2] > 0.86 * h, materials.plain(rim)))
     if rng.random() < 0.3:
         pattern = materials.wooden(first)
-    material = Material(pattern, rng.uniform(0.2, 0.7), 28)
+    material = Material(pattern, rng.uniform(0.2, 0.7), 28.0)
     return Thing("bowl", word, solid, (r, r, h), material, opening=opening, turns=False)
 
 
@@ -76,7 +78,7 @@ def pot(rng: Rng) -> Thing:
     word, first = pick_colour(rng, "brown", "orange", "grey", "white", "teal")
     r, h = rng.uniform(0.055, 0.07), rng.uniform(0.085, 0.11)
     solid, opening = _vessel([0, 0.74 * h, 0.76 * h, h], [0.66 * r, 0.9 * r, r, 1.04 * r], 0.007)
-    material = Material(materials.speckled(first, 160, 0.14), 0.05, 8)
+    material = Material(materials.speckled(first, 160.0, 0.14), 0.05, 8.0)
     return Thing("flower pot", word, solid, (1.05 * r, 1.05 * r, h), material, opening=opening, turns=False)
 
 
@@ -92,7 +94,7 @@ def basket(rng: Rng) -> Thing:
         shade = 1 + 0.28 * np.sin(around) * np.sign(np.sin(rows)) - 0.15 * (np.abs(np.cos(rows)) > 0.92)
         return np.asarray(first * shade[:, None], np.float32)
 
-    material = Material(weave, 0.05, 8)
+    material = Material(weave, 0.05, 8.0)
     return Thing("basket", word, solid, (1.05 * r, 1.05 * r, h), material, opening=opening, turns=False)
 
 
@@ -112,8 +114,8 @@ def open_box(rng: Rng) -> Thing:
         )
 
     opening = Opening(min(x, y) - wall, 1.5 * wall, is_inside)
-    pattern = materials.speckled(first, 120, 0.1)
-    return Thing("box", word, solid, (x, y, h), Material(pattern, 0.05, 8), opening=opening)
+    pattern = materials.speckled(first, 120.0, 0.1)
+    return Thing("box", word, solid, (x, y, h), Material(pattern, 0.05, 8.0), opening=opening)
 
 
 def carton(rng: Rng) -> Thing:
@@ -127,7 +129,7 @@ def carton(rng: Rng) -> Thing:
         else pick_pattern(rng, first, x)
     )
     solid = box([x, y, h / 2], [0, 0, h / 2], 0.002)
-    return Thing("carton", word, solid, (x, y, h), Material(pattern, 0.15, 15))
+    return Thing("carton", word, solid, (x, y, h), Material(pattern, 0.15, 15.0))
 
 
 def book(rng: Rng) -> Thing:
@@ -147,7 +149,7 @@ def book(rng: Rng) -> Thing:
         materials.plain(cover),
         (
             lambda p: np.abs(p[2] - h / 2) < h / 2 - 0.0042,
-            materials.stripes(paper, paper * np.float32(0.85), 400, 2),
+            materials.stripes(paper, paper * np.float32(0.85), 400.0, 2),
         ),
         (
             lambda p: (
@@ -156,7 +158,7 @@ def book(rng: Rng) -> Thing:
             materials.plain(title),
         ),
     )
-    return Thing("book", word, solid, (x, y, h), Material(pattern, 0.2, 15))
+    return Thing("book", word, solid, (x, y, h), Material(pattern, 0.2, 15.0))
 
 
 def plate(rng: Rng) -> Thing:
@@ -172,7 +174,7 @@ def plate(rng: Rng) -> Thing:
         materials.plain(first),
         (lambda p: np.abs(np.hypot(p[0], p[1]) - 0.86 * r) < 0.05 * r, materials.plain(ring)),
     )
-    return Thing("plate", word, solid, (r, r, h), Material(pattern, 0.6, 30), turns=False)
+    return Thing("plate", word, solid, (r, r, h), Material(pattern, 0.6, 30.0), turns=False)
 
 
 def board(rng: Rng) -> Thing:
@@ -184,7 +186,7 @@ def board(rng: Rng) -> Thing:
         box([x, y, h / 2], [0, 0, h / 2], 0.003),
         revolved([-0.1, 0.1], [0.008, 0.008]) if rng.random() < 0.0 else _hole(0.85 * x, 0.009),
     )
-    return Thing("wooden board", "", solid, (x, y, h), Material(materials.wooden(wood), 0.1, 10))
+    return Thing("wooden board", "", solid, (x, y, h), Material(materials.wooden(wood), 0.1, 10.0))
 
 
 def _hole(x: float, radius: float) -> Distance:
@@ -199,7 +201,7 @@ def can(rng: Rng) -> Thing:
     r, h = rng.uniform(0.03, 0.038), rng.uniform(0.085, 0.115)
     solid = revolved([0, 0.05 * h, 0.93 * h, h], [0.88 * r, r, r, 0.86 * r])
     pattern = materials.band(metal, label, 0.1 * h, 0.9 * h)
-    return Thing("can", word, solid, (r, r, h), Material(pattern, 0.7, 26))
+    return Thing("can", word, solid, (r, r, h), Material(pattern, 0.7, 26.0))
 
 
 def bottle(rng: Rng) -> Thing:
@@ -216,7 +218,7 @@ def bottle(rng: Rng) -> Thing:
     pattern = materials.parted(
         materials.band(first, label, 0.15 * h, 0.5 * h), (lambda p: p[2] > 0.885 * h, materials.plain(cap))
     )
-    return Thing("bottle", word, solid, (r, r, h), Material(pattern, 0.8, 40))
+    return Thing("bottle", word, solid, (r, r, h), Material(pattern, 0.8, 40.0))
 
 
 def jar(rng: Rng) -> Thing:
@@ -231,7 +233,7 @@ def jar(rng: Rng) -> Thing:
     pattern = materials.parted(
         materials.band(jam, paper, 0.2 * h, 0.6 * h), (lambda p: p[2] > 0.8 * h, materials.plain(lid))
     )
-    return Thing("jar", word, solid, (r, r, h), Material(pattern, 0.7, 35))
+    return Thing("jar", word, solid, (r, r, h), Material(pattern, 0.7, 35.0))
 
 
 def phone(rng: Rng) -> Thing:
@@ -247,7 +249,7 @@ def phone(rng: Rng) -> Thing:
         ),
     )
     return Thing(
-        "phone", word, box([x, y, h / 2], [0, 0, h / 2], 0.004), (x, y, h), Material(pattern, 0.9, 50)
+        "phone", word, box([x, y, h / 2], [0, 0, h / 2], 0.004), (x, y, h), Material(pattern, 0.9, 50.0)
     )
 
 
@@ -264,7 +266,7 @@ def remote(rng: Rng) -> Thing:
 
     pattern = materials.parted(materials.plain(case), (is_key, materials.plain(keys)))
     solid = box([x, y, h / 2], [0, 0, h / 2], 0.006)
-    return Thing("remote control", word, solid, (x, y, h), Material(pattern, 0.3, 20))
+    return Thing("remote control", word, solid, (x, y, h), Material(pattern, 0.3, 20.0))
 
 
 def wallet(rng: Rng) -> Thing:
@@ -272,14 +274,14 @@ def wallet(rng: Rng) -> Thing:
     word, leather = pick_colour(rng, "brown", "black", "red", "blue", "brown")
     x, y, h = rng.uniform(0.05, 0.06), rng.uniform(0.04, 0.047), rng.uniform(0.016, 0.024)
     pattern = materials.parted(
-        materials.speckled(leather, 300, 0.14),
+        materials.speckled(leather, 300.0, 0.14),
         (
             lambda p: (p[2] > 0.8 * h) & (np.maximum(np.abs(p[0]) / x, np.abs(p[1]) / y) > 0.88),
-            materials.speckled(leather * np.float32(1.5), 500, 0.3),
+            materials.speckled(leather * np.float32(1.5), 500.0, 0.3),
         ),
     )
     return Thing(
-        "wallet", word, box([x, y, h / 2], [0, 0, h / 2], 0.006), (x, y, h), Material(pattern, 0.25, 12)
+        "wallet", word, box([x, y, h / 2], [0, 0, h / 2], 0.006), (x, y, h), Material(pattern, 0.25, 12.0)
     )
 
 
@@ -298,9 +300,9 @@ def paper_roll(rng: Rng) -> Thing:
     card = np.array([0.6, 0.48, 0.34], np.float32)
     _, print_colour = pick_colour(rng)
     pattern = materials.parted(
-        materials.dots(paper, print_colour, 45, 0.22),
+        materials.dots(paper, print_colour, 45.0, 0.22),
         (lambda p: np.hypot(p[0], p[2] - r) < 0.5 * r, materials.plain(card)),
         (lambda p: np.abs(np.arctan2(p[0], p[2] - r)) < 0.16, materials.plain(paper * np.float32(0.72))),
     )
-    material = Material(pattern, 0.0, 5)
+    material = Material(pattern, 0.0, 5.0)
     return Thing("paper roll", word, solid, (r, half, 2 * r), material, roll_radius=r, turns=False)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32
 
 from gasm_cast.minidata.noise import solid_noise
 
+Rgb = Float32[np.ndarray, " 3"]
 Points = Float32[np.ndarray, "3 points"]
 Colours = Float32[np.ndarray, "points 3"]
 Pattern = Callable[[Points], Colours]
@@ -80,16 +81,16 @@ class Light:
         )
 
 
-def plain(rgb: Colours) -> Pattern:
+def plain(rgb: Rgb) -> Pattern:
     """One colour with a faint unevenness."""
 
     def pattern(p: Points) -> Colours:
-        return rgb * (1 + 0.05 * solid_noise(p, 35))[:, None]
+        return rgb * (1 + 0.05 * solid_noise(p, 35.0))[:, None]
 
     return pattern
 
 
-def stripes(first: Colours, second: Colours, per_m: float, axis: int, share: float = 0.5) -> Pattern:
+def stripes(first: Rgb, second: Rgb, per_m: float, axis: int, share: float = 0.5) -> Pattern:
     """Bands across an axis."""
 
     def pattern(p: Points) -> Colours:
@@ -99,7 +100,7 @@ def stripes(first: Colours, second: Colours, per_m: float, axis: int, share: flo
     return pattern
 
 
-def band(first: Colours, second: Colours, low: float, high: float) -> Pattern:
+def band(first: Rgb, second: Rgb, low: float, high: float) -> Pattern:
     """A label around the middle, with marks like print on it."""
     ink = (0.25 * second + 0.1).astype(np.float32)
 
@@ -116,7 +117,7 @@ def band(first: Colours, second: Colours, low: float, high: float) -> Pattern:
     return pattern
 
 
-def checks(first: Colours, second: Colours, per_m: float) -> Pattern:
+def checks(first: Rgb, second: Rgb, per_m: float) -> Pattern:
     """A chequered solid."""
 
     def pattern(p: Points) -> Colours:
@@ -126,7 +127,7 @@ def checks(first: Colours, second: Colours, per_m: float) -> Pattern:
     return pattern
 
 
-def dots(first: Colours, second: Colours, per_m: float, radius: float = 0.33) -> Pattern:
+def dots(first: Rgb, second: Rgb, per_m: float, radius: float = 0.33) -> Pattern:
     """Dots in a lattice through the solid."""
 
     def pattern(p: Points) -> Colours:
@@ -137,7 +138,7 @@ def dots(first: Colours, second: Colours, per_m: float, radius: float = 0.33) ->
     return pattern
 
 
-def patches(first: Colours, second: Colours, per_m: float, level: float = 0.0) -> Pattern:
+def patches(first: Rgb, second: Rgb, per_m: float, level: float = 0.0) -> Pattern:
     """Irregular patches."""
 
     def pattern(p: Points) -> Colours:
@@ -146,7 +147,7 @@ def patches(first: Colours, second: Colours, per_m: float, level: float = 0.0) -
     return pattern
 
 
-def speckled(first: Colours, per_m: float, strength: float) -> Pattern:
+def speckled(first: Rgb, per_m: float, strength: float) -> Pattern:
     """Fine mottling, as on fruit, stone and cardboard."""
 
     def pattern(p: Points) -> Colours:
@@ -156,7 +157,7 @@ def speckled(first: Colours, per_m: float, strength: float) -> Pattern:
     return pattern
 
 
-def wooden(first: Colours) -> Pattern:
+def wooden(first: Rgb) -> Pattern:
     """Wood with rings along x."""
 
     def pattern(p: Points) -> Colours:
@@ -166,7 +167,7 @@ def wooden(first: Colours) -> Pattern:
     return pattern
 
 
-def gores(first: Colours, second: Colours, count: int, centre_z: float) -> Pattern:
+def gores(first: Rgb, second: Rgb, count: int, centre_z: float) -> Pattern:
     """Segments around the axis that lies across the way a ball rolls."""
 
     def pattern(p: Points) -> Colours:

@@ -22,7 +22,7 @@ def ease(times: Frames, start: float, end: float) -> Frames:
     return np.asarray(s * s * s * (10 + s * (6 * s - 15)))
 
 
-def travel(times: Frames, *stops: tuple[float, Sequence[float]]) -> Places:
+def travel(times: Frames, *stops: tuple[float, Sequence[float | int]]) -> Places:
     """Through the given places at the given times, with rest at each."""
     moments = [moment for moment, _ in stops]
     places = np.array([place for _, place in stops], float)

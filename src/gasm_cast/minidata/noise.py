@@ -13,7 +13,7 @@ _VOLUME_SIDE = 64
 
 
 def smooth_field(
-    rng: np.random.Generator, size: tuple[int, int], cells: tuple[float, float]
+    rng: np.random.Generator, size: tuple[int, int], cells: tuple[float | int, float | int]
 ) -> Float32[np.ndarray, "rows cols"]:
     """Smooth noise in about [-1, 1] with the given number of bumps down and across."""
     rows, cols = (max(2, round(count)) + 3 for count in cells)
@@ -23,7 +23,7 @@ def smooth_field(
 
 
 def layered_field(
-    rng: np.random.Generator, size: tuple[int, int], cells: tuple[float, float], octaves: int
+    rng: np.random.Generator, size: tuple[int, int], cells: tuple[float | int, float | int], octaves: int
 ) -> Float32[np.ndarray, "rows cols"]:
     """Smooth noise at several scales, each twice as fine and half as strong as the one before."""
     total = np.zeros(size, np.float32)
@@ -69,7 +69,7 @@ def _upsample_periodic(values: np.ndarray, axis: int, length: int) -> np.ndarray
 
 
 def solid_noise(
-    position: Float32[np.ndarray, "3 points"], cells_per_m: Sequence[float] | float, offset: float = 0.0
+    position: Float32[np.ndarray, "3 points"], cells_per_m: Sequence[float | int] | float, offset: float = 0.0
 ) -> Float32[np.ndarray, " points"]:
     """Smooth noise in [-1, 1] at points in space; `cells_per_m` may differ along x, y, z."""
     per_m = np.broadcast_to(np.asarray(cells_per_m, np.float32), (3,))[:, None]

@@ -106,7 +106,7 @@ class _Film:
 
 
 def _on_plane(
-    texture: Picture,
+    texture: UInt8[np.ndarray, "texture_rows texture_cols 3"],
     camera: Camera,
     px_per_m: float,
     *,

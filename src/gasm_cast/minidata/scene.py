@@ -152,7 +152,7 @@ class Stage:
                 self.taken.add(kind)
                 return found
 
-    def uniform(self, low: float, high: float) -> float:
+    def uniform(self, low: float | int, high: float | int) -> float:
         """A number between two."""
         return float(self.rng.uniform(low, high))
 

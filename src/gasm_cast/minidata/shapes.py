@@ -25,7 +25,7 @@ _MAX_STEPS = 48
 _HIT_M = 4e-4
 
 
-def ellipsoid(radii: Sequence[float], centre: Sequence[float]) -> Distance:
+def ellipsoid(radii: Sequence[float | int], centre: Sequence[float | int]) -> Distance:
     """Ellipsoid; the distance is exact for a sphere and a good bound otherwise."""
     r, c = _column(radii), _column(centre)
 
@@ -39,7 +39,7 @@ def ellipsoid(radii: Sequence[float], centre: Sequence[float]) -> Distance:
     return distance
 
 
-def box(half: Sequence[float], centre: Sequence[float], rounding: float = 0.002) -> Distance:
+def box(half: Sequence[float | int], centre: Sequence[float | int], rounding: float = 0.002) -> Distance:
     """Box with rounded edges."""
     h, c = _column(half) - np.float32(rounding), _column(centre)
 
@@ -53,7 +53,7 @@ def box(half: Sequence[float], centre: Sequence[float], rounding: float = 0.002)
     return distance
 
 
-def revolved(heights: Sequence[float], radii: Sequence[float]) -> Distance:
+def revolved(heights: Sequence[float | int], radii: Sequence[float | int]) -> Distance:
     """Solid of revolution around z, from its radius at given heights; flat at both ends."""
     z_knots, r_knots = np.asarray(heights, np.float64), np.asarray(radii, np.float64)
     fine = np.linspace(z_knots[0], z_knots[-1], 256)
@@ -78,7 +78,9 @@ def _smooth_profile(z: np.ndarray, r: np.ndarray, at: np.ndarray) -> Float32[np.
     return np.convolve(padded, np.ones(13) / 13, mode="valid").astype(np.float32)
 
 
-def capsule(start: Sequence[float], end: Sequence[float], start_radius: float, end_radius: float) -> Distance:
+def capsule(
+    start: Sequence[float | int], end: Sequence[float | int], start_radius: float, end_radius: float
+) -> Distance:
     """Rod with round ends and a radius that changes evenly."""
     a, d = _column(start), _column(end) - _column(start)
     length2 = float((d * d).sum())
@@ -93,7 +95,7 @@ def capsule(start: Sequence[float], end: Sequence[float], start_radius: float, e
     return distance
 
 
-def torus(centre: Sequence[float], ring_radius: float, tube_radius: float, axis: int) -> Distance:
+def torus(centre: Sequence[float | int], ring_radius: float, tube_radius: float, axis: int) -> Distance:
     """Ring around the given axis."""
     c = _column(centre)
     others = [i for i in range(3) if i != axis]
@@ -131,7 +133,7 @@ def minus(solid: Distance, hole: Distance) -> Distance:
     return lambda p: np.maximum(solid(p), -hole(p))
 
 
-def turned(solid: Distance, rotation: Float32[np.ndarray, "3 3"], centre: Sequence[float]) -> Distance:
+def turned(solid: Distance, rotation: Float32[np.ndarray, "3 3"], centre: Sequence[float | int]) -> Distance:
     """The solid rotated about a point."""
     c, inverse = _column(centre), np.ascontiguousarray(rotation.T, np.float32)
     return lambda p: solid(inverse @ (p - c) + c)
@@ -172,7 +174,7 @@ class Surface:
 
 def trace(
     solid: Distance,
-    half_extent: Sequence[float],
+    half_extent: Sequence[float | int],
     *,
     pitch_rad: float,
     rotation: Float32[np.ndarray, "3 3"],
@@ -229,7 +231,7 @@ def trace(
 
 def _march(
     solid: Distance, start: Points, direction: Float32[np.ndarray, "3 1"], reach: np.float32
-) -> tuple[Int[np.ndarray, " pixels"], Values]:
+) -> tuple[Int[np.ndarray, " pixels"], Float32[np.ndarray, " pixels"]]:
     """Pixels whose ray meets the solid, and how far along."""
     alive = np.arange(start.shape[1])
     travelled = np.zeros(start.shape[1], np.float32)
@@ -259,5 +261,5 @@ def _gradient(solid: Distance, position: Points) -> Points:
     return np.asarray(total / np.maximum(np.sqrt((total * total).sum(0)), 1e-9))
 
 
-def _column(values: Sequence[float]) -> Float32[np.ndarray, "3 1"]:
+def _column(values: Sequence[float | int]) -> Float32[np.ndarray, "3 1"]:
     return np.asarray(values, np.float32)[:, None]

@@ -23,8 +23,8 @@ def ball(rng: Rng) -> Thing:
     r = rng.uniform(0.026, 0.037)
     pattern = materials.gores(first, second, int(rng.integers(2, 5)), r)
     if rng.random() < 0.4:
-        pattern = materials.patches(first, second, 40, 0.15)
-    material = Material(pattern, rng.uniform(0.1, 0.5), 30)
+        pattern = materials.patches(first, second, 40.0, 0.15)
+    material = Material(pattern, rng.uniform(0.1, 0.5), 30.0)
     return Thing("ball", word, ellipsoid([r, r, r], [0, 0, r]), (r, r, 2 * r), material, roll_radius=r)
 
 
@@ -34,10 +34,10 @@ def orange(rng: Rng) -> Thing:
     _, skin = pick_colour(rng, "orange")
     _, navel = pick_colour(rng, "brown")
     pattern = materials.parted(
-        materials.speckled(skin, 420, 0.16),
+        materials.speckled(skin, 420.0, 0.16),
         (lambda p: np.hypot(p[0] - 0.5 * r, p[2] - 1.5 * r) < 0.006, materials.plain(navel)),
     )
-    material = Material(pattern, 0.25, 16)
+    material = Material(pattern, 0.25, 16.0)
     return Thing("orange", "", ellipsoid([r, r, r], [0, 0, r]), (r, r, 2 * r), material, roll_radius=r)
 
 
@@ -53,9 +53,9 @@ def apple(rng: Rng) -> Thing:
     )
     solid = union(body, capsule([0, 0, 1.7 * r], [0.2 * r, 0, 2.2 * r], 0.0025, 0.002))
     pattern = materials.parted(
-        materials.patches(skin, blush, 25, 0.25), (lambda p: p[2] > 1.82 * r, materials.plain(stalk))
+        materials.patches(skin, blush, 25.0, 0.25), (lambda p: p[2] > 1.82 * r, materials.plain(stalk))
     )
-    return Thing("apple", word, solid, (r, r, 2.25 * r), Material(pattern, 0.5, 25))
+    return Thing("apple", word, solid, (r, r, 2.25 * r), Material(pattern, 0.5, 25.0))
 
 
 def lemon(rng: Rng) -> Thing:
@@ -69,7 +69,7 @@ def lemon(rng: Rng) -> Thing:
         ellipsoid([0.3 * r, 0.3 * r, 0.3 * r], [-1.35 * r, 0, r]),
     )
     return Thing(
-        "lemon", "", solid, (1.7 * r, r, 2 * r), Material(materials.speckled(skin, 420, 0.13), 0.3, 18)
+        "lemon", "", solid, (1.7 * r, r, 2 * r), Material(materials.speckled(skin, 420.0, 0.13), 0.3, 18.0)
     )
 
 
@@ -81,7 +81,7 @@ def egg(rng: Rng) -> Thing:
     solid = smooth_union(
         0.02, ellipsoid([r, r, r], [0.1 * r, 0, r]), ellipsoid([r, 0.7 * r, 0.7 * r], [-0.7 * r, 0, r])
     )
-    material = Material(materials.speckled(shell, 200, 0.05), 0.15, 12)
+    material = Material(materials.speckled(shell, 200.0, 0.05), 0.15, 12.0)
     return Thing("egg", word, solid, (1.75 * r, r, 2 * r), material)
 
 
@@ -97,11 +97,11 @@ def banana(rng: Rng) -> Thing:
     radii = [0.006, 0.9 * r, r, r, 0.9 * r, 0.005]
     rods = [capsule(points[i], points[i + 1], radii[i], radii[i + 1]) for i in range(5)]
     pattern = materials.parted(
-        materials.patches(skin, skin * np.float32(0.8), 60, 0.35),
+        materials.patches(skin, skin * np.float32(0.8), 60.0, 0.35),
         (lambda p: np.abs(p[0]) > 0.8 * half, materials.plain(tip)),
     )
     extent = (half, 0.4 * half + r, 0.3 * half + 2 * r)
-    return Thing("banana", "", smooth_union(0.008, *rods), extent, Material(pattern, 0.15, 12))
+    return Thing("banana", "", smooth_union(0.008, *rods), extent, Material(pattern, 0.15, 12.0))
 
 
 def block(rng: Rng) -> Thing:
@@ -110,7 +110,7 @@ def block(rng: Rng) -> Thing:
     h = rng.uniform(0.02, 0.032)
     pattern = pick_pattern(rng, first, 2 * h) if rng.random() < 0.6 else materials.wooden(first)
     solid = box([h, h, h], [0, 0, h], 0.003)
-    return Thing("block", word, solid, (h, h, 2 * h), Material(pattern, 0.12, 14))
+    return Thing("block", word, solid, (h, h, 2 * h), Material(pattern, 0.12, 14.0))
 
 
 def die(rng: Rng) -> Thing:
@@ -119,7 +119,7 @@ def die(rng: Rng) -> Thing:
     pip = materials.COLOURS["white" if first.mean() < 0.5 else "black"]
     h = rng.uniform(0.02, 0.028)
     pattern = materials.dots(first, np.array(pip, np.float32), 1 / h, 0.26)
-    return Thing("die", word, box([h, h, h], [0, 0, h], 0.006), (h, h, 2 * h), Material(pattern, 0.5, 30))
+    return Thing("die", word, box([h, h, h], [0, 0, h], 0.006), (h, h, 2 * h), Material(pattern, 0.5, 30.0))
 
 
 def duck(rng: Rng) -> Thing:
@@ -147,7 +147,7 @@ def duck(rng: Rng) -> Thing:
         ),
     )
     extent = (0.05 * s, 0.026 * s, 0.072 * s)
-    return Thing("rubber duck", word, union(body, beak), extent, Material(pattern, 0.4, 22))
+    return Thing("rubber duck", word, union(body, beak), extent, Material(pattern, 0.4, 22.0))
 
 
 def car(rng: Rng) -> Thing:
@@ -168,7 +168,7 @@ def car(rng: Rng) -> Thing:
         (lambda p: (p[2] > 0.033 * s) & (p[2] < 0.044 * s), materials.plain(dark + np.float32(0.12))),
     )
     extent = (0.043 * s, 0.027 * s, 0.05 * s)
-    return Thing("toy car", word, union(body, cabin, *wheels), extent, Material(pattern, 0.6, 35))
+    return Thing("toy car", word, union(body, cabin, *wheels), extent, Material(pattern, 0.6, 35.0))
 
 
 def tape(rng: Rng) -> Thing:
@@ -180,7 +180,7 @@ def tape(rng: Rng) -> Thing:
     pattern = materials.parted(
         materials.plain(colour), (lambda p: np.hypot(p[0], p[1]) < 0.72 * r, materials.plain(card))
     )
-    return Thing("roll of tape", word, solid, (r, r, h), Material(pattern, 0.5, 20), turns=False)
+    return Thing("roll of tape", word, solid, (r, r, h), Material(pattern, 0.5, 20.0), turns=False)
 
 
 def sponge(rng: Rng) -> Thing:
@@ -189,9 +189,10 @@ def sponge(rng: Rng) -> Thing:
     _, scourer = pick_colour(rng, "green", "grey", "blue")
     x, y, z = rng.uniform(0.042, 0.055), rng.uniform(0.028, 0.036), rng.uniform(0.014, 0.018)
     pattern = materials.parted(
-        materials.speckled(foam, 500, 0.3), (lambda p: p[2] > 1.5 * z, materials.speckled(scourer, 600, 0.25))
+        materials.speckled(foam, 500.0, 0.3),
+        (lambda p: p[2] > 1.5 * z, materials.speckled(scourer, 600.0, 0.25)),
     )
-    return Thing("sponge", word, box([x, y, z], [0, 0, z], 0.005), (x, y, 2 * z), Material(pattern, 0.0, 5))
+    return Thing("sponge", word, box([x, y, z], [0, 0, z], 0.005), (x, y, 2 * z), Material(pattern, 0.0, 5.0))
 
 
 def soap(rng: Rng) -> Thing:
@@ -200,7 +201,7 @@ def soap(rng: Rng) -> Thing:
     colour = np.clip(0.55 * colour + 0.42, 0, 0.95).astype(np.float32)
     x, y, z = rng.uniform(0.034, 0.044), rng.uniform(0.022, 0.028), rng.uniform(0.012, 0.016)
     solid = minus(ellipsoid([1.2 * x, 1.2 * y, 1.5 * z], [0, 0, z]), box([1, 1, 1], [0, 0, -1.0]))
-    material = Material(materials.plain(colour), 0.55, 14)
+    material = Material(materials.plain(colour), 0.55, 14.0)
     return Thing("soap", word, solid, (1.2 * x, 1.2 * y, 2.5 * z), material)
 
 
@@ -215,8 +216,9 @@ def stone(rng: Rng) -> Thing:
         )
         for _ in range(4)
     ]
-    material = Material(materials.speckled(colour, 260, 0.28), 0.08, 10)
-    return Thing("stone", word, smooth_union(0.012, *lumps), (1.3 * r, 1.25 * r, 1.7 * r), material)
+    material = Material(materials.speckled(colour, 260.0, 0.28), 0.08, 10.0)
+    solid = minus(smooth_union(0.012, *lumps), box([1, 1, 1], [0, 0, -1.0]))
+    return Thing("stone", word, solid, (1.3 * r, 1.25 * r, 1.7 * r), material)
 
 
 def candle(rng: Rng) -> Thing:
@@ -226,4 +228,4 @@ def candle(rng: Rng) -> Thing:
     solid = union(revolved([0, h], [r, 0.97 * r]), capsule([0, 0, h], [0.002, 0, h + 0.012], 0.0022, 0.002))
     wick = np.array([0.1, 0.08, 0.07], np.float32)
     pattern = materials.parted(materials.plain(wax), (lambda p: p[2] > h + 0.001, materials.plain(wick)))
-    return Thing("candle", word, solid, (r, r, h + 0.014), Material(pattern, 0.3, 12), turns=False)
+    return Thing("candle", word, solid, (r, r, h + 0.014), Material(pattern, 0.3, 12.0), turns=False)

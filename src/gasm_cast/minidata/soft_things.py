@@ -36,7 +36,7 @@ def cloth(rng: Rng) -> Thing:
         materials.checks(first, second, per_m),
         materials.dots(first, second, per_m),
     )[int(rng.integers(4))]
-    return Thing("cloth", word, solid, (1.15 * r, 1.15 * r, h), Material(pattern, 0.02, 5))
+    return Thing("cloth", word, solid, (1.15 * r, 1.15 * r, h), Material(pattern, 0.02, 5.0))
 
 
 def _bent_sheet(x: float, y: float, thickness: float, bend: float, lift: float) -> Distance:
@@ -53,7 +53,7 @@ def sheet(rng: Rng) -> Thing:
     pattern = materials.stripes(paper, paper * np.float32(0.72), rng.uniform(90, 140), 1, 0.25)
     extent = (x, y, 0.005 + bend * x * x)
     return Thing(
-        "piece of paper", word, _bent_sheet(x, y, 0.0012, bend, 0.002), extent, Material(pattern, 0, 5)
+        "piece of paper", word, _bent_sheet(x, y, 0.0012, bend, 0.002), extent, Material(pattern, 0.0, 5.0)
     )
 
 
@@ -69,7 +69,9 @@ def tissue(rng: Rng) -> Thing:
         lift = 0.006 * (np.sin(60 * p[0] + phase) + np.sin(75 * p[1]) + 1.5)
         return flat(np.stack([p[0], p[1], p[2] - lift.astype(np.float32)])) * np.float32(0.5)
 
-    return Thing("tissue", word, solid, (s, s, 0.03), Material(materials.speckled(paper, 200, 0.05), 0, 5))
+    return Thing(
+        "tissue", word, solid, (s, s, 0.03), Material(materials.speckled(paper, 200.0, 0.05), 0.0, 5.0)
+    )
 
 
 def leaf(rng: Rng) -> Thing:
@@ -86,14 +88,14 @@ def leaf(rng: Rng) -> Thing:
 
     rib = (green * np.float32(1.45)).clip(0, 0.95)
     pattern = materials.parted(
-        materials.speckled(green, 200, 0.2),
+        materials.speckled(green, 200.0, 0.2),
         (
             lambda p: (np.abs(p[1]) < 0.0016) | (np.mod((p[0] + np.abs(p[1])) * 110, 1) < 0.14),
             materials.plain(rib),
         ),
     )
     extent = (x + 0.022, y, 0.008 + bend * (x + 0.02) ** 2)
-    return Thing("leaf", word, solid, extent, Material(pattern, 0.15, 12))
+    return Thing("leaf", word, solid, extent, Material(pattern, 0.15, 12.0))
 
 
 def feather(rng: Rng) -> Thing:
@@ -112,8 +114,8 @@ def feather(rng: Rng) -> Thing:
         return flat(np.stack([p[0], p[1], p[2] - np.float32(bend) * p[0] * p[0]])) * np.float32(0.5)
 
     pattern = materials.parted(
-        materials.stripes(vane, vane * np.float32(0.8), 260, 0, 0.4),
+        materials.stripes(vane, vane * np.float32(0.8), 260.0, 0, 0.4),
         (lambda p: np.abs(p[1]) < 0.0014, materials.plain(quill)),
     )
     extent = (1.12 * x, y + 0.004, 0.008 + bend * 1.3 * x * x)
-    return Thing("feather", word, solid, extent, Material(pattern, 0.05, 8))
+    return Thing("feather", word, solid, extent, Material(pattern, 0.05, 8.0))

@@ -15,8 +15,8 @@ from jaxtyping import Float32, UInt8
 
 from gasm_cast.minidata.noise import grain, layered_field, smooth_field, to_bytes
 
-TABLE_PX_PER_M = 420
-WALL_PX_PER_M = 260
+TABLE_PX_PER_M = 420.0
+WALL_PX_PER_M = 260.0
 TABLE_SIZE = (512, 768)
 WALL_SIZE = (320, 640)
 

@@ -10,10 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from gasm_cast.minidata import materials
-from gasm_cast.minidata.materials import COLOURS, Material, Pattern
+from gasm_cast.minidata.materials import COLOURS, Material, Pattern, Rgb
 from gasm_cast.minidata.shapes import Distance
-
-Rgb = Float32[np.ndarray, " 3"]
 
 
 @dataclass(frozen=True)
