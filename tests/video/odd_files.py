@@ -186,6 +186,11 @@ GOOD = (
     Good("variable-rate.webm", _numbered_file(20, stamp=lambda i: i * i + 3), range(20)),
     Good("full-range.mkv", _numbered_file(20, codec="mjpeg", pixel_format="yuvj420p"), range(20)),
     Good("animated.gif", _numbered_file(20, codec="gif", pixel_format="rgb8"), range(20)),
+    Good(
+        "tags-not-in-utf-8.webm",
+        lambda path: _replace(_numbered_file(20)(path), b"Lavf", b"Lav\xe9"),
+        range(20),
+    ),
     Good("12:30 %d.webm", _numbered_file(20), range(20)),
 )
 

@@ -1,4 +1,5 @@
 import math
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -231,3 +232,46 @@ def test_decoding_starts_no_threads(name: str, tmp_path: Path) -> None:
         [sys.executable, "-c", THREADS, path], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout.strip() == "True", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.webm", "libvpx-vp9"), ("a.mp4", "libx264"), ("a.avi", "libx264"), ("a.h264", "libx264")],
+)
+def test_whatever_happens_to_a_file_it_gives_a_clip_or_a_reason(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    path = encode(tmp_path / name, textured_pictures(20), codec=codec)
+    sound = path.read_bytes()
+    outcomes = set()
+    for seed in range(25):
+        path.write_bytes(mutated(sound, random.Random(seed)))
+        try:
+            clip = sample_clip(path, Sampling(size_px=32))
+        except VideoError as error:
+            outcomes.add("reason" if error.reason and "\n" not in error.reason else "a bad reason")
+        else:
+            assert clip.indices.tolist() == Sampling().indices(clip.num_total).tolist()
+            outcomes.add("flawed" if clip.flaws else "clip")
+    assert outcomes >= {"flawed", "clip"}
+    assert outcomes <= {"flawed", "clip", "reason"}
+
+
+def mutated(content: bytes, rng: random.Random) -> bytes:
+    """`content` with bytes overwritten, zeroed, lost at the end, or repeated."""
+    changed = bytearray(content)
+    place = rng.randrange(len(changed))
+    match rng.choice(["overwrite", "header", "zero", "cut", "repeat"]):
+        case "overwrite":
+            for _ in range(rng.choice([1, 10, 100, 1000])):
+                changed[rng.randrange(len(changed))] = rng.randrange(256)
+        case "header":
+            for _ in range(rng.choice([1, 3, 10])):
+                changed[rng.randrange(min(900, len(changed)))] = rng.randrange(256)
+        case "zero":
+            changed[place : place + 1000] = bytes(1000)
+        case "cut":
+            del changed[max(1, place) :]
+        case _:
+            changed[place:place] = changed[place // 2 : place // 2 + 3000]
+    return bytes(changed)

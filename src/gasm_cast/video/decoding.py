@@ -173,11 +173,11 @@ def _open_container(path: Path) -> av.container.InputContainer:
     known without, that trial decoding is turned off.
     """
     url = f"file:{path}"  # else "12:30.mp4" would be read as a protocol
-    container = av.open(url, options={"codec_whitelist": "none"})
+    container = av.open(url, options={"codec_whitelist": "none"}, metadata_errors="replace")
     if all(_order_is_known(stream) for stream in container.streams.video):
         return container
     container.close()
-    return av.open(url)
+    return av.open(url, metadata_errors="replace")  # titles are in any encoding
 
 
 def _order_is_known(stream: VideoStream) -> bool:
