@@ -12,18 +12,18 @@ from gasm_cast.store.prefetch import Batch
 from gasm_cast.store.reader import FeatureStore
 from gasm_cast.store.sampler import BatchSampler
 from gasm_cast.store.slots import Features
-from gasm_cast.store.writer import StoreWriter, UnfitFeaturesError
+from gasm_cast.store.writer import FeaturesError, StoreWriter
 
 __all__ = [
     "Batch",
     "BatchSampler",
     "FeatureStore",
     "Features",
+    "FeaturesError",
     "StoreDescription",
     "StoreWriter",
     "StoredDtype",
     "StreamDescription",
-    "UnfitFeaturesError",
     "difference",
     "fingerprint",
     "provenance",

@@ -44,10 +44,6 @@ COLLECTED_DTYPES: Mapping[StoredDtype, torch.dtype] = {
 }
 
 
-class UnfitFeaturesError(InputError):
-    """Features of one clip that a store must not hold; names the id, the stream and the values."""
-
-
 class FeaturesError(InputError):
     """Features of one clip that cannot be stored."""
 
@@ -127,7 +123,7 @@ class StoreWriter:
             motion: The same for the motion stream.
 
         Raises:
-            UnfitFeaturesError: if the shape is not the store's, or a value is not finite, or
+            FeaturesError: if the shape is not the store's, or a value is not finite, or
                 does not fit the store's dtype. The clip is then still to do: hand it to :meth:`fail`.
             InputError: if the disk is full, which is no fault of the clip.
         """
