@@ -23,6 +23,8 @@ class Fragile(ClassicSemantic):
         if frames.min() > 200:
             os.kill(os.getpid(), signal.SIGKILL)
         tokens = super().forward(frames)
-        if frames[..., 2].max() < 50:  # no blue: a backbone that overflows
+        if frames[..., 2].max() < 50:  # no blue
             tokens[0, 0, 0] = np.nan
+        if frames[..., 1].max() < 50:  # no green
+            tokens[0, 0, 0] = 70000
         return tokens

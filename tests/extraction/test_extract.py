@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,15 +78,19 @@ def test_each_bad_file_fails_alone_and_with_its_reason(clips: Path, tmp_path: Pa
         Source("hangs", write_plain(tmp_path / "dark.webm", (10, 10, 10))),
         Source("kills", write_plain(tmp_path / "bright.webm", (240, 240, 240))),
         Source("nan", write_plain(tmp_path / "yellow.webm", (200, 200, 0))),
+        Source("large", write_plain(tmp_path / "magenta.webm", (200, 0, 200))),
     ]
     good = sources_in_folder(clips)
     sources = [good[0], *bad, *good[1:]]
     extractor = Extractor(Fragile("middle"), ClassicMotion())
     summary = run(sources, tmp_path / "store", extractor, workers=2)
-    assert (summary.asked, summary.stored, summary.failed) == (11, 6, 5)
+    assert (summary.asked, summary.stored, summary.failed) == (12, 6, 6)
     nan = summary.failures.pop("nan")
-    assert "semantic features hold NaN" in nan
-    assert summary.failures.pop("text").startswith("not a video")
+    assert nan.startswith("the semantic stream holds NaN")
+    large = summary.failures.pop("large")
+    assert large.startswith("the semantic stream reaches 70000, more than float16 holds")
+    text = summary.failures.pop("text")
+    assert text.startswith("not a video")
     assert summary.failures == {
         "absent": "no such file",
         "hangs": "timed out after 5 s",
@@ -93,7 +98,7 @@ def test_each_bad_file_fails_alone_and_with_its_reason(clips: Path, tmp_path: Pa
     }
     store = FeatureStore.open(tmp_path / "store")
     assert list(store.ids) == [str(index) for index in range(6)]
-    assert dict(store.failures) | {"nan": nan} == dict(store.failures)
+    assert dict(store.failures) == summary.failures | {"nan": nan, "large": large, "text": text}
 
 
 def test_a_full_disk_stops_with_one_line_and_the_next_call_goes_on(
@@ -197,3 +202,19 @@ def test_two_processes_make_the_store_of_one(clips: Path, tmp_path: Path, clean:
     assert content(store) == clean
     assert done.stdout.count("asked 6 = stored 6 + failed 0") == 1
     assert json.loads((tmp_path / "counts.json").read_text())["stored"] == 6
+
+
+def test_failures_stay_until_they_are_asked_for_again(
+    clips: Path, tmp_path: Path, clean: dict[str, bytes]
+) -> None:
+    sources = sources_in_folder(clips)
+    away = [replace(sources[2], path=tmp_path / "away.webm")]
+    assert run([*sources[:2], *away, *sources[3:]], tmp_path / "store").failures == {"2": "no such file"}
+    before = (tmp_path / "store" / "shards" / "00000.safetensors").stat()
+    assert run(sources, tmp_path / "store").failures == {"2": "no such file"}
+    summary = extract(
+        sources, tmp_path / "store", CLASSIC, samples_per_shard=2, retry_failed=True, progress=False
+    )
+    assert summary.failures == {}
+    assert content(tmp_path / "store") == clean
+    assert (tmp_path / "store" / "shards" / "00000.safetensors").stat().st_mtime_ns == before.st_mtime_ns

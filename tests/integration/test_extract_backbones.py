@@ -60,15 +60,13 @@ def test_transformers_fill_a_store(
     case: tuple[str, SemanticFrames, str], grid: Grid, models: dict[str, str], clips: Path, tmp_path: Path
 ) -> None:
     semantic, frames, motion = case
-    weights = {
-        "semantic_weights": weights_of(semantic, models),
-        "motion_weights": weights_of(motion, models),
-    }
+    semantic_weights, motion_weights = weights_of(semantic, models), weights_of(motion, models)
     options = ExtractorOptions(
         semantic=semantic,
         motion=motion,
         semantic_frames=frames,
-        **weights,
+        semantic_weights=semantic_weights,
+        motion_weights=motion_weights,
     )
     extractor = Extractor.load(options)
     good = sources_in_folder(clips)
@@ -83,7 +81,7 @@ def test_transformers_fill_a_store(
     assert store.streams["motion"].grid == Grid(8, 1, 1)
 
     # The manifest alone, with the place of the weights, makes the same features again.
-    again = Extractor.like(store.provenance, **weights)
+    again = Extractor.like(store.provenance, semantic_weights=semantic_weights, motion_weights=motion_weights)
     assert again.description("float32") == store.description
     alone = features_of_video(clips / "2.webm", again, dtype="float32")
     stored = store.read(["2"])

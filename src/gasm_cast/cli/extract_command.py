@@ -39,6 +39,8 @@ class Options:
     """How features are stored."""
     limit: int = 0
     """Extract only this many clips, the first; 0 takes all."""
+    retry_failed: bool = False
+    """Do again the parts of an existing store in which clips failed."""
     dry_run: bool = False
     """Say what would be done, how large the store becomes and how long it takes; write nothing."""
     json: Path | None = None
@@ -60,7 +62,14 @@ def run(options: Options) -> int:
     if options.dry_run:
         print(estimate(sources, extractor, options.pipeline, dtype=options.dtype))
         return 0
-    summary = extract(sources, options.out, extractor, dtype=options.dtype, options=options.pipeline)
+    summary = extract(
+        sources,
+        options.out,
+        extractor,
+        dtype=options.dtype,
+        options=options.pipeline,
+        retry_failed=options.retry_failed,
+    )
     if os.environ.get("RANK", "0") == "0":
         print(summary)
         print(f"store: {options.out}")

@@ -17,7 +17,8 @@ from gasm_cast.extraction.pipeline import Pipeline, VideoFeatures
 from gasm_cast.extraction.progress import ExtractionProgress
 from gasm_cast.extraction.reading import Source
 from gasm_cast.extraction.workers import Failed
-from gasm_cast.store import FeatureStore, StoredDtype, StoreWriter, UnfitFeaturesError
+from gasm_cast.store import FeaturesError, FeatureStore, StoredDtype, StoreWriter
+from gasm_cast.store.shards import read_shard
 
 _MOST_SHOWN = 20
 _POLL_SEC = 0.5
@@ -73,6 +74,7 @@ def extract(
     dtype: StoredDtype = "float16",
     options: PipelineOptions | None = None,
     samples_per_shard: int | None = None,
+    retry_failed: bool = False,
     progress: bool = True,
 ) -> ExtractionSummary:
     """Extract clips into a store, or go on where an earlier call stopped.
@@ -87,6 +89,7 @@ def extract(
         dtype: How features are stored.
         options: How the work is spread.
         samples_per_shard: Clips a shard; by default as many as make 64 MiB in half precision.
+        retry_failed: Do shards in which clips failed again, as after a network disk was away.
         progress: Show a bar with rate, remaining time and shares.
 
     Raises:
@@ -97,6 +100,8 @@ def extract(
     pipeline = Pipeline(extractor, options)
     damaged: dict[str, str] = {}
     start = time.perf_counter()
+    if retry_failed:
+        _forget_failures(store, rank, world_size)
     with StoreWriter(
         store,
         extractor.description(dtype),
@@ -131,13 +136,20 @@ def extract(
     )
 
 
+def _forget_failures(store: Path, rank: int, world_size: int) -> None:
+    """Remove the shards of this process in which clips failed."""
+    for shard in sorted((store / "shards").glob("*.safetensors"))[rank::world_size]:
+        if read_shard(shard).failed:
+            shard.unlink()
+
+
 def _write(writer: StoreWriter, name: str, features: VideoFeatures | Failed) -> str | None:
     """Hand one clip to the writer; the reason if it failed, here or before."""
     if isinstance(features, VideoFeatures):
         try:
             writer.add(name, features.semantic, features.motion)
             return None
-        except UnfitFeaturesError as error:
-            features = Failed(str(error))
+        except FeaturesError as error:
+            features = Failed(f"the {error.stream} stream {error.reason}")
     writer.fail(name, features.reason)
     return features.reason
