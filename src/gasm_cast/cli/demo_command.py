@@ -19,7 +19,10 @@ from gasm_cast.config import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from gasm_cast.models import FusionModel
 
 MODELS: tuple[ModelKind, ...] = ("gasm-cast", "linear", "semantic-only", "motion-only")
 """Ours, then those that tell what the fusion is worth."""
@@ -94,7 +97,7 @@ def run(options: Options) -> int:
     for model, folder in runs.items():
         step(console, "train", out / "recipe.toml", "--out", folder, "--model.kind", model)
         step(console, "evaluate", folder)
-    step(console, "bench", "runs", *runs.values())
+    _measure_costs(runs, recipe)
     validation = read_annotations(recipe.data.annotations, recipe.data.validation_split)
     for clip in _telling_clips(runs["gasm-cast"]):
         step(console, "explain", runs["gasm-cast"], validation.paths[validation.ids.index(clip)])
@@ -114,6 +117,27 @@ def run(options: Options) -> int:
         )
     console.print(f"report: {out / 'report.html'}", style="bold", soft_wrap=True)
     return 0
+
+
+def _measure_costs(runs: Mapping[ModelKind, Path], recipe: Recipe) -> None:
+    """Time the models side by side, and leave what each costs in its run folder."""
+    import dataclasses
+    import json
+
+    from gasm_cast.evaluation.cost import measure_costs
+    from gasm_cast.files import write_text
+    from gasm_cast.models import load_checkpoint
+    from gasm_cast.runs import Run
+    from gasm_cast.store import FeatureStore
+
+    store = FeatureStore.open(recipe.data.store)
+    features = store.read([str(name) for name in store.ids[: recipe.training.batch_size]])
+    models: dict[str, FusionModel] = {}
+    for kind, folder in runs.items():
+        models[kind] = load_checkpoint(Run.open(folder).best_checkpoint).model
+    costs = measure_costs(models, features.semantic, features.motion)
+    for kind, folder in runs.items():
+        write_text(folder / "cost.json", json.dumps(dataclasses.asdict(costs[kind]), indent=2) + "\n")
 
 
 def _headline(folder: Path) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def cost(runs: Sequence[RunSummary]) -> Table | None:
         ("parameters", "Parameters (M)", 1e-6),
         ("flops", "Forward GFLOP a clip", 1e-9),
         ("train_step_sec", "Training step (ms)", 1e3),
-        ("peak_memory_bytes", "Peak memory (MiB)", 1 / 2**20),
+        ("saved_bytes", "Kept for backward (MiB)", 1 / 2**20),
     )
     shown = [kind for kind in kinds if any(kind[0] in run.cost for run in runs)]
     if not shown:
