@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from gasm_cast.backbones import Backbone, load_backbone
 from gasm_cast.errors import InputError
 from gasm_cast.extraction.options import CROPS, Crops, ExtractorOptions
@@ -25,6 +27,8 @@ class Extractor:
     motion: Backbone
     num_temporal_views: int = 1
     crops: Crops = "centre"
+    on_gpu: bool = False
+    """Whether its torch backbones run on a GPU; they then take clips in batches."""
 
     @classmethod
     def load(cls, options: ExtractorOptions) -> Extractor:
@@ -52,6 +56,7 @@ class Extractor:
             ),
             options.views,
             options.crops,
+            on_gpu=torch.cuda.is_available() and options.device != "cpu",
         )
 
     @classmethod
@@ -167,6 +172,4 @@ def _own_device(device: str) -> str:
     """Under torchrun each process takes the GPU of its own number, where there is one."""
     if device not in ("auto", "cuda") or "LOCAL_RANK" not in os.environ:
         return device
-    import torch
-
     return f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else device

@@ -55,12 +55,12 @@ class PipelineOptions:
     """Decoding processes; 0 takes one a core."""
     time_limit_sec: float = 120.0
     """Time that one video may take before it is given up and listed as failed."""
-    batch_size: int = 16
-    """Views that torch backbones take at once."""
+    batch_size: int = 0
+    """Views that torch backbones take at once; 0 takes 16 on a GPU and 1 on a processor."""
 
     def __post_init__(self) -> None:
-        if self.workers < 0 or self.time_limit_sec <= 0 or self.batch_size < 1:
+        if self.workers < 0 or self.batch_size < 0 or self.time_limit_sec <= 0:
             raise ValueError(
-                "workers must be at least 0, time_limit_sec and batch_size above 0, got "
-                f"{self.workers}, {self.time_limit_sec}, {self.batch_size}"
+                "workers and batch_size must be at least 0, time_limit_sec above 0, got "
+                f"{self.workers}, {self.batch_size}, {self.time_limit_sec}"
             )

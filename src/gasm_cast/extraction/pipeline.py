@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.reading import Reading, Source
 from gasm_cast.extraction.windows import Window, cut_windows
 from gasm_cast.extraction.workers import Failed, WorkerPool, num_cores
+
+_GPU_BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,9 @@ class Timing:
         return {name: seconds / total if total else 0.0 for name, seconds in parts.items()}
 
 
+_Batch = list[tuple[Source, Reading | Failed]]
+
+
 @dataclass
 class Pipeline:
     """Turns groups of sources into features."""
@@ -59,25 +65,25 @@ class Pipeline:
     timing: Timing = field(default_factory=Timing)
 
     def run(self, groups: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
-        """Each source with its features, in order; the pool of workers lives as long as the iteration."""
+        """Each source with its features, in order; the processes live as long as the iteration."""
         num_workers = self.options.workers or num_cores()
-        videos_a_batch = self._videos_a_batch
         pool: WorkerPool[Source, Reading] = WorkerPool(
             self.extractor.reader(),
             num_workers=num_workers,
             time_limit_sec=self.options.time_limit_sec,
-            num_ahead=2 * num_workers + videos_a_batch,
+            num_ahead=2 * num_workers + self._videos_a_batch,
         )
-        with pool:
-            readings = pool.map(itertools.chain.from_iterable(groups))
-            for group in groups:
-                batch: list[tuple[Source, Reading | Failed]] = []
-                for source in group:
-                    batch.append((source, next(readings)))
-                    if sum(isinstance(read, Reading) for _, read in batch) >= videos_a_batch:
-                        yield from self._computed(batch)
-                        batch = []
-                yield from self._computed(batch)
+        # One batch is computed while the caller stores the one before and the next is gathered.
+        with pool, ThreadPoolExecutor(1, "backbones") as computing:
+            before: tuple[_Batch, Future[list[VideoFeatures]]] | None = None
+            for batch in self._batches(groups, pool.map(itertools.chain.from_iterable(groups))):
+                readings = [reading for _, reading in batch if isinstance(reading, Reading)]
+                begun = computing.submit(self._compute, readings)
+                if before is not None:
+                    yield from _joined(*before)
+                before = batch, begun
+            if before is not None:
+                yield from _joined(*before)
 
     def run_windows(
         self, path: Path, *, window_sec: float, stride_sec: float
@@ -91,24 +97,35 @@ class Pipeline:
         windows = cut_windows(path, reader.samplings, window_sec=window_sec, stride_sec=stride_sec)
         while batch := list(itertools.islice(windows, self._videos_a_batch)):
             readings = [reader.compute(window.frames) for window in batch]
-            yield from zip(batch, self._finished(readings), strict=True)
+            yield from zip(batch, self._compute(readings), strict=True)
 
     @property
     def _videos_a_batch(self) -> int:
         """Videos whose views make a batch; where no batches are needed, each goes its way at once."""
         if self.extractor.semantic.in_worker and self.extractor.motion.in_worker:
             return 1
-        return -(-self.options.batch_size // self.extractor.num_views)
+        views = self.options.batch_size or (_GPU_BATCH if self.extractor.on_gpu else 1)
+        return -(-views // self.extractor.num_views)
 
-    def _computed(
-        self, batch: list[tuple[Source, Reading | Failed]]
-    ) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
-        finished = iter(self._finished([reading for _, reading in batch if isinstance(reading, Reading)]))
-        for source, reading in batch:
-            yield source, reading if isinstance(reading, Failed) else next(finished)
+    def _batches(
+        self, groups: Sequence[Sequence[Source]], readings: Iterator[Reading | Failed]
+    ) -> Iterator[_Batch]:
+        """Consecutive videos of a group, until enough of them could be read."""
+        for group in groups:
+            batch: _Batch = []
+            num_read = 0
+            for source in group:
+                reading = next(readings)
+                batch.append((source, reading))
+                num_read += isinstance(reading, Reading)
+                if num_read == self._videos_a_batch:
+                    yield batch
+                    batch, num_read = [], 0
+            if batch:
+                yield batch
 
-    def _finished(self, readings: list[Reading]) -> list[VideoFeatures]:
-        """Run the backbones of the main process on a batch."""
+    def _compute(self, readings: list[Reading]) -> list[VideoFeatures]:
+        """Run the backbones of this process on a batch."""
         start = time.perf_counter()
         semantic = _tokens(self.extractor.semantic, [reading.semantic for reading in readings])
         motion = _tokens(self.extractor.motion, [reading.motion for reading in readings])
@@ -117,6 +134,14 @@ class Pipeline:
         self.timing.decode_sec += sum(reading.decode_sec for reading in readings)
         flaws = [reading.flaws for reading in readings]
         return [VideoFeatures(*of_video) for of_video in zip(semantic, motion, flaws, strict=True)]
+
+
+def _joined(
+    batch: _Batch, computed: Future[list[VideoFeatures]]
+) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
+    features = iter(computed.result())
+    for source, reading in batch:
+        yield source, reading if isinstance(reading, Failed) else next(features)
 
 
 def _tokens(

@@ -1,0 +1,149 @@
+"""Extraction end to end with `classic`, against the sum of its parts, and two processes against one.
+
+    python -m benchmarks.extraction --json extraction.json
+
+The parts are measured in this process, on one thread: decoding with sampling, and the two
+classic backbones, clip by clip. End to end is the pipeline that `gasm-cast extract` runs,
+from video files into a store, with one and with two decoding processes; the time of
+starting the processes is not counted, since it does not grow with the number of clips.
+The three take turns; medians of rounds are compared.
+
+Memory is the growth of this process and its workers from the first quarter of a longer
+run to its end: flat means that nothing is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.decoding import write_videos
+
+from gasm_cast.backbones.classic_motion import ClassicMotion
+from gasm_cast.backbones.classic_semantic import ClassicSemantic
+from gasm_cast.extraction.extractor import Extractor
+from gasm_cast.extraction.options import PipelineOptions
+from gasm_cast.extraction.pipeline import Pipeline, VideoFeatures
+from gasm_cast.extraction.reading import Source
+from gasm_cast.store import StoreWriter
+from gasm_cast.video import sample_views
+
+EXTRACTOR = Extractor(ClassicSemantic(), ClassicMotion())
+NUM_ROUNDS = 3
+
+
+def parts_sec(sources: list[Source]) -> tuple[float, float]:
+    """Seconds of a clip for decoding alone and for both backbones alone."""
+    samplings = EXTRACTOR.reader().samplings
+    decode, compute = 0.0, 0.0
+    for source in sources:
+        assert source.path is not None
+        start = time.perf_counter()
+        frames = np.stack([clip.frames for clip in sample_views(source.path, samplings)])
+        decoded = time.perf_counter()
+        EXTRACTOR.semantic.forward(frames)
+        EXTRACTOR.motion.forward(frames)
+        decode += decoded - start
+        compute += time.perf_counter() - decoded
+    return decode / len(sources), compute / len(sources)
+
+
+def end_to_end_sec(sources: list[Source], store: Path, workers: int) -> float:
+    """Seconds of a clip from files into a store, from when every worker has delivered once."""
+    pipeline = Pipeline(EXTRACTOR, PipelineOptions(workers=workers))
+    stamps = []
+    with StoreWriter(store, EXTRACTOR.description(), asked=[source.name for source in sources]) as writer:
+        for source, features in pipeline.run([sources]):
+            assert isinstance(features, VideoFeatures), features
+            writer.add(source.name, features.semantic, features.motion)
+            stamps.append(time.perf_counter())
+    return (stamps[-1] - stamps[2 * workers]) / (len(stamps) - 1 - 2 * workers)
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process and of its children."""
+    own = str(os.getpid())
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if folder.name == own or fields[1] == own:
+                total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:  # it ended meanwhile
+            continue
+    return total
+
+
+def memory_growth_bytes(sources: list[Source]) -> int:
+    """Growth of memory from the first quarter of a run to its end."""
+    sizes = []
+    for number, _ in enumerate(Pipeline(EXTRACTOR, PipelineOptions(workers=2)).run([sources])):
+        if number % 8 == 0:
+            sizes.append(resident_bytes())
+    quarter = len(sizes) // 4
+    return max(sizes[-quarter:]) - max(sizes[:quarter])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=60)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        videos = write_videos(folder)["VP9 426x240"]
+        sources = [Source(f"{number}", videos[number % len(videos)]) for number in range(options.clips)]
+        rounds: list[dict[str, float]] = []
+        for _ in range(NUM_ROUNDS):
+            decode, compute = parts_sec(sources[: len(videos) * 2])
+            taken = {"decode": decode, "compute": compute}
+            for workers in (1, 2):
+                taken[f"{workers}"] = end_to_end_sec(sources, folder / "store", workers)
+                shutil.rmtree(folder / "store")
+            rounds.append(taken)
+        many = [Source(f"{number}", videos[number % len(videos)]) for number in range(4 * options.clips)]
+        growth = memory_growth_bytes(many)
+    median = {key: statistics.median(taken[key] for taken in rounds) for key in rounds[0]}
+    overhead = statistics.median(taken["1"] / (taken["decode"] + taken["compute"]) for taken in rounds)
+    speedup = statistics.median(taken["1"] / taken["2"] for taken in rounds)
+    results: list[dict[str, Any]] = [
+        row("decode alone", 1 / median["decode"], "clips/s", peer="-"),
+        row("classic backbones alone", 1 / median["compute"], "clips/s", peer="-"),
+        row("end to end, 1 process", 1 / median["1"], "clips/s", peer="-"),
+        row("end to end, 2 processes", 1 / median["2"], "clips/s", peer="-"),
+        row(
+            "end to end over sum of parts", overhead, "x", target=1.1, met=overhead <= 1.1, peer="parts alone"
+        ),
+        row("2 processes over 1", speedup, "x", target=1.7, met=speedup >= 1.7, peer="1 process"),
+        row(
+            "memory growth over 3/4 of a run",
+            growth / 2**20,
+            "MiB",
+            target=16,
+            met=growth <= 16 * 2**20,
+            peer="its first quarter",
+        ),
+    ]
+    options.json.write_text(json.dumps(results, indent=2) + "\n")
+    for result in results:
+        print(f"{result['name']:36} {result['value']:8.2f} {result['unit']:8} {result['met']}")
+
+
+def row(
+    name: str, value: float, unit: str, *, peer: str, target: float | None = None, met: bool | None = None
+) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "target": target, "met": met, "peer": peer}
+
+
+if __name__ == "__main__":
+    main()
