@@ -68,6 +68,15 @@ def test_the_reason_of_every_bad_kind(kind: Bad, tmp_path: Path) -> None:
         assert str(error.value) == f"{path}: {kind.reason}"
 
 
+def test_pictures_that_cannot_be_converted(tmp_path: Path) -> None:
+    """A sliver would be resized to 224 x 896,000 pixels."""
+    sliver = np.zeros((16000, 4, 3), np.uint8)
+    path = encode(tmp_path / "a.mkv", [sliver] * 2, codec="ffv1")
+    with pytest.raises(VideoError, match="yuv420p picture of 4x16000 cannot be converted"):
+        sample_clip(path, Sampling())
+    assert sample_clip(path, SQUASHED).num_total == 2
+
+
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="no such file"):
         sample_clip(tmp_path / "gone.webm", Sampling())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import av.error
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -163,7 +164,11 @@ def _decode(
         if time_sec >= end:
             break
         if time_sec >= start:
-            views.take(num_total, time_sec, frame)
+            try:
+                views.take(num_total, time_sec, frame)
+            except av.error.FFmpegError:
+                picture = f"{frame.format.name} picture of {frame.width}x{frame.height}"
+                raise VideoError(video.path, f"{picture} cannot be converted") from None
             num_total += 1
     return num_total
 
