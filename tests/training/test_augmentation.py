@@ -68,7 +68,7 @@ def test_mirror_turns_columns_and_swaps_sides() -> None:
     mirror = Mirror.create(CLASS_NAMES, COLUMNS, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))
     semantic, motion, labels = tokens()
     seen = augmentation(mirror)(semantic, motion, labels)
-    mirrored = semantic.unflatten(1, (2, 3)).flip(2).flatten(1, 2)
+    mirrored = semantic.view(-1, 2, 3, 5).flip(2).flatten(1, 2)
     turned = (seen.semantic != semantic).any(dim=(1, 2))
     assert 0.3 < turned.float().mean() < 0.7
     assert torch.equal(seen.semantic[turned], mirrored[turned])

@@ -124,7 +124,7 @@ def test_validation_labels_are_not_read(light: Recipe, tmp_path: Path) -> None:
     candidates = read_grid(["training.learning_rate=1e-3,0.02"], light)
     result = sweep(candidates, tmp_path / "sweep")
     with pytest.raises(InputError, match="validation"):
-        train(Run.create(tmp_path / "run", final_recipe(result.best)))
+        train(Run.create(tmp_path / "run", final_recipe(result.best.recipe)))
 
 
 def test_command_trains_the_best_on_everything_and_validates_once(light: Recipe, tmp_path: Path) -> None:

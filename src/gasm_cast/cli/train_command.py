@@ -91,4 +91,4 @@ def _search(options: Options) -> Recipe:
         table.add_row(candidate.name, top1, str(len(record["held_out_top1"])), chosen)
     Console().print(table)
     print(f"{options.folder / 'best.toml'}: the best recipe; it is now trained on all training clips")
-    return final_recipe(result.best)
+    return final_recipe(result.best.recipe)

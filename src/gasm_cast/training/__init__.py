@@ -1,12 +1,12 @@
 """Training: the loop, what it needs, and the search over its settings."""
 
-from gasm_cast.training.candidates import Candidate, read_grid
+from gasm_cast.training.candidates import Candidate, final_recipe, read_grid
 from gasm_cast.training.curves import draw_curves
 from gasm_cast.training.learner import TrainingDivergedError
 from gasm_cast.training.loop import train
 from gasm_cast.training.preview import preview
 from gasm_cast.training.recording import TrainingResult
-from gasm_cast.training.sweep import SweepResult, final_recipe, sweep
+from gasm_cast.training.sweep import SweepResult, sweep
 
 __all__ = [
     "Candidate",

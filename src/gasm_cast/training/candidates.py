@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gasm_cast.config import Recipe, from_table, to_table
@@ -31,6 +31,10 @@ SHARED = (
 """Fields that candidates cannot differ in, since they step on the same batches."""
 
 
+HELD_OUT = 0.1
+"""Share of the training split to rank by, where the recipe holds nothing out."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One recipe of a sweep."""
@@ -42,7 +46,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """Its overrides in words."""
-        return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in self.overrides.items())
+        return describe(self.overrides)
 
 
 def read_grid(texts: Sequence[str], recipe: Recipe) -> list[Candidate]:
@@ -97,3 +101,32 @@ def override(recipe: Recipe, overrides: Mapping[str, Any], *, source: str) -> Re
                 raise InputError(f"{source}: {key}: {parent} is a value and has no fields")
         inner[name] = value
     return from_table(Recipe, table, source=source)
+
+
+def value_of(recipe: Recipe, key: str) -> Any:
+    """The value of the field of a dotted name, which must exist."""
+    value: Any = recipe
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def describe(overrides: Mapping[str, Any]) -> str:
+    """Overrides in words, by the last part of their names."""
+
+    def text(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{key.rpartition('.')[2]} {text(value)}" for key, value in overrides.items())
+
+
+def with_held_out(recipe: Recipe) -> Recipe:
+    """The recipe as candidates are ranked by it: with clips held out of the training split."""
+    if recipe.data.held_out:
+        return recipe
+    return replace(recipe, data=replace(recipe.data, held_out=HELD_OUT))
+
+
+def final_recipe(chosen: Recipe) -> Recipe:
+    """The recipe of the run that follows a choice: measured on validation once, at its end."""
+    return replace(chosen, training=replace(chosen.training, validate_every=chosen.training.num_epochs))

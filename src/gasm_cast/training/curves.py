@@ -38,7 +38,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
             axes.set(title=title, xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for index, run in enumerate(runs):
-            _draw(run, grid.flat, style.series_style(index)["color"])
+            _draw(run, list(grid.flat), style.series_style(index)["color"])
         grid.flat[3].set_yscale("log")
         if len(runs) > 1:
             grid.flat[0].legend(fontsize=7)

@@ -18,24 +18,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from gasm_cast.config import Recipe, to_toml
+from gasm_cast.config import to_toml
 from gasm_cast.errors import InputError
 from gasm_cast.files import write_text
 from gasm_cast.training.batches import TrainingClips
-from gasm_cast.training.candidates import Candidate
+from gasm_cast.training.candidates import Candidate, with_held_out
 from gasm_cast.training.devices import launch, repeatable
 from gasm_cast.training.race import Race
 from gasm_cast.training.setup import read_data
 from gasm_cast.training.validation import Accuracy
-
-HELD_OUT = 0.1
-"""Share of the training split to rank by, where the recipe holds nothing out."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def sweep(
     def say(line: str) -> None:
         printer.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    shared = _with_held_out(candidates[0].recipe)
+    shared = with_held_out(candidates[0].recipe)
     fabric = launch(shared.training)
     if fabric.world_size > 1:
         raise InputError("a sweep trains in one process; start it without torchrun and with num_devices = 1")
@@ -104,15 +101,3 @@ def sweep(
     write_text(folder / "sweep.json", json.dumps(report, indent=2) + "\n")
     write_text(folder / "best.toml", to_toml(best.candidate.recipe))
     return SweepResult(best.candidate, best.accuracies[-1], records, time.perf_counter() - start)
-
-
-def final_recipe(best: Candidate) -> Recipe:
-    """The recipe of the run that follows a sweep: measured on validation once, at its end."""
-    training = best.recipe.training
-    return replace(best.recipe, training=replace(training, validate_every=training.num_epochs))
-
-
-def _with_held_out(recipe: Recipe) -> Recipe:
-    if recipe.data.held_out:
-        return recipe
-    return replace(recipe, data=replace(recipe.data, held_out=HELD_OUT))
