@@ -176,6 +176,13 @@ def test_times_follow_a_variable_rate(tmp_path: Path) -> None:
     assert clip.times_sec == pytest.approx([number**2 / RATE for number in numbers(clip)], abs=1e-3)
 
 
+def test_time_starts_with_the_first_picture_shown(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", numbered_pictures(40), codec="libx264", stamp=lambda index: index - 13)
+    clip = sample_clip(path, SQUASHED)  # 13 pictures before time 0 are decoded, never shown
+    assert clip.times_sec == pytest.approx(clip.indices / RATE, abs=1e-3)
+    assert set(numbers(sample_clip(path, SQUASHED, (0.0, 1.0)))) == set(range(13, 13 + RATE))
+
+
 def test_a_span_of_a_stream_without_stamps_goes_by_its_rate(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.h264", numbered_pictures(40), codec="libx264")
     clip = sample_clip(path, SQUASHED, (0.4, 0.8))  # raw streams are taken as 25 frames a second

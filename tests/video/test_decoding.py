@@ -6,7 +6,7 @@ import av
 import pytest
 from tests.video.odd_files import encode, numbered_pictures, sound_only
 
-from gasm_cast.video.decoding import OpenVideo, open_video
+from gasm_cast.video.decoding import OpenVideo, count_frames, open_video
 
 
 def test_a_decoder_that_needs_absent_hardware_is_named(tmp_path: Path) -> None:
@@ -29,6 +29,13 @@ def test_packets_without_pictures_name_the_decoder_and_its_words(tmp_path: Path)
         assert list(video.frames(cast(Any, packets))) == []
         assert video.num_damaged == 3
     assert video.nothing_decoded().reason.startswith("no frame could be decoded (vp9: Invalid data found")
+
+
+def test_names_that_look_like_protocols_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30.webm", "http:a.webm", "100 %d.webm", "-i.webm"):
+        encode(tmp_path / name, numbered_pictures(3))
+        assert count_frames(Path(name)) == 3
 
 
 def test_sound_that_outlasts_the_pictures_is_no_defect(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """From a decoded frame to square uint8 RGB: turn, resize, crop, in one way for all commands.
 
 The resize is antialiased bilinear (a triangle filter as wide as the reduction, as in
-Pillow and torchvision), done by FFmpeg's scaler together with the colour conversion. Two
-of its defaults are not used: without full chroma interpolation white comes out as 253,
-and with automatic threads it starts a pool of threads for each frame.
+Pillow and torchvision), done by FFmpeg's scaler together with the colour conversion.
+PyAV's usual conversion is not used: it starts a pool of threads for each frame, and its
+packed output turns white into 253 unless full chroma interpolation is asked for.
 
 Colour follows the stream's tags (BT.601 where they are silent, as in FFmpeg); limited and
 full range and any bit depth end in 0..255. High dynamic range is not tone-mapped, and
