@@ -59,6 +59,12 @@ class BodyActor:
         self._tilted: dict[int, Sprite] = {}
         self._shadows: dict[int, tuple[UInt8[np.ndarray, "r c"], int]] = {}
 
+    @property
+    def _is_flat(self) -> bool:
+        """Whether it casts its outline from above, rather than the one from its side."""
+        _, half_depth, height = self._thing.extent
+        return height < 1.2 * half_depth
+
     @cached_property
     def _rolling(self) -> RollingSprite:
         return rolling_sprite(self._thing, self._light, pitch_rad=self._pitch_rad, px_per_m=self._px_per_m)
@@ -114,7 +120,11 @@ class BodyActor:
             alpha = cv2.resize(sprite.picture[..., 3], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
             self._shadows[step] = soft_mask(alpha, _SHADOW_BLUR_PX[step])
         mask, room_px = self._shadows[step]
-        placement = placing.throw_shadow(sprite, camera, place, self._light, self._pitch_rad)
+        if self._is_flat:
+            ground = placing.thrown(place + np.array([0.0, 0.0, self._thing.height]), self._light)
+            placement = placing.stand(sprite, camera, ground)
+        else:
+            placement = placing.throw_shadow(sprite, camera, place, self._light, self._pitch_rad)
         strength = (0.25 + 0.5 * self._light.strength) * (1 - lift / 0.6)
         darken(picture, mask, placing.scaled(placement, 2.0, room_px), strength)
 
@@ -167,7 +177,7 @@ class HandActor:
         """A soft shadow beside the hand, the farther the higher it is."""
         place = self._hand.position[index]
         lift = float(np.clip(place[2], 0.02, 0.3))
-        ground = np.append(place[:2] - self._light.direction[:2] / self._light.direction[2] * lift, 0.0)
+        ground = placing.thrown(np.array([place[0], place[1], lift]), self._light)
         mask, room_px = self._shadow
         placement = self._placement(self._sprites(index).behind, camera, ground)
         strength = (0.15 + 0.4 * self._light.strength) * (1 - lift / 0.5)

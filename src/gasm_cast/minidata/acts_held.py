@@ -6,6 +6,7 @@ import numpy as np
 
 from gasm_cast.minidata import acting
 from gasm_cast.minidata.catalogue import Item
+from gasm_cast.minidata.hands import Grip
 from gasm_cast.minidata.motion import Places, ease, jitter, travel
 from gasm_cast.minidata.scene import Body, Script, Stage
 
@@ -56,7 +57,7 @@ def show(stage: Stage) -> Script:
     (arrived,) = stage.moments(0.3, 0.7)
     place = np.array([stage.uniform(-0.25, 0.25) * stage.reach, -0.16, stage.uniform(0.08, 0.13)])
     path = place + jitter(stage.rng, stage.times, 0.006)
-    grip = acting.holding_grip(stage, item)
+    grip: Grip = "grasp" if item.thing.height > 0.075 else "pinch"  # so that it is well in sight
     hand = acting.reach(
         stage, grip, acting.grip_point(item, path, azimuth, grip), azimuth, enter=(0.0, arrived)
     )

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gasm_cast.errors import InputError
@@ -77,7 +78,7 @@ def generate(
         num_classes: Take the first so many of :data:`TEMPLATES`; None takes all.
         clips_per_class: Clips of each class in train, validation and test.
         num_workers: Processes; 1 renders in this one.
-        show_progress: Draw a progress bar.
+        show_progress: Draw a progress bar on standard error.
 
     Raises:
         InputError: if a number is out of range, or `out` holds something else.
@@ -150,7 +151,7 @@ def _progress(shown: bool) -> Iterator[Progress]:
         TextColumn("clips"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not shown) as progress:
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
         yield progress
 
 

@@ -47,6 +47,11 @@ def _turn(angle: float) -> Float[np.ndarray, "2 2"]:
     return np.array([[c, -s], [s, c]])
 
 
+def thrown(point: Point, light: Light) -> Point:
+    """Where on the table the shadow of a point falls."""
+    return np.append(point[:2] - light.direction[:2] / light.direction[2] * point[2], 0.0)
+
+
 def throw_shadow(sprite: Sprite, camera: Camera, place: Point, light: Light, pitch_rad: float) -> Affine:
     """Put a sprite's shadow on the table: each pixel is thrown along the light by its height.
 
@@ -54,8 +59,7 @@ def throw_shadow(sprite: Sprite, camera: Camera, place: Point, light: Light, pit
     """
     unit_m = 0.1
     throw = np.append(-light.direction[:2] / light.direction[2], 0.0)
-    base = np.array([place[0], place[1], 0.0]) + throw * max(float(place[2]), 0.0)
-    along = throw * unit_m
+    base, along = thrown(place, light), throw * unit_m
     across = np.array([abs(throw[1]), -throw[0] * np.sign(throw[1]), 0.0])
     right = across * (unit_m / np.hypot(across[0], across[1]))
     step = unit_m * sprite.px_per_m

@@ -97,6 +97,8 @@ class _Film:
     def _developed(self, picture: Frame, index: int) -> Picture:
         """Light, lens and sensor."""
         picture *= self._lens * np.float32(self._plan.brightness[index])
+        # Film's shoulder: beyond 200 light counts half, so that highlights keep their form.
+        np.minimum(picture, np.float32(0.5) * picture + np.float32(100), out=picture)
         rows, cols = picture.shape[:2]
         top = int(self._rng.integers(_NOISE_SIZE[0] - rows + 1))
         left = int(self._rng.integers(_NOISE_SIZE[1] - cols + 1))

@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
 
 Points = Float32[np.ndarray, "3 points"]
 Values = Float32[np.ndarray, " points"]
+Numbers = Sequence[float | int] | Float[np.ndarray, " numbers"]
 Distance = Callable[[Points], Values]
 
 _MAX_STEPS = 48
@@ -53,7 +54,7 @@ def box(half: Sequence[float | int], centre: Sequence[float | int], rounding: fl
     return distance
 
 
-def revolved(heights: Sequence[float | int], radii: Sequence[float | int]) -> Distance:
+def revolved(heights: Numbers, radii: Numbers) -> Distance:
     """Solid of revolution around z, from its radius at given heights; flat at both ends."""
     z_knots, r_knots = np.asarray(heights, np.float64), np.asarray(radii, np.float64)
     fine = np.linspace(z_knots[0], z_knots[-1], 256)

@@ -47,11 +47,10 @@ def apple(rng: Rng) -> Thing:
     word, skin = pick_colour(rng, "red", "green", "yellow")
     _, blush = pick_colour(rng, "red", "yellow")
     _, stalk = pick_colour(rng, "brown")
-    body = revolved(
-        [0, 0.08 * r, 0.5 * r, 1.1 * r, 1.6 * r, 1.75 * r, 1.8 * r],
-        [0.45 * r, 0.6 * r, 0.88 * r, r, 0.8 * r, 0.5 * r, 0.15 * r],
-    )
-    solid = union(body, capsule([0, 0, 1.7 * r], [0.2 * r, 0, 2.2 * r], 0.0025, 0.002))
+    latitude = np.linspace(0.25, np.pi - 0.2, 20)
+    heights = 0.9 * r * (np.cos(0.25) - np.cos(latitude)) * 1.02
+    body = revolved(heights, r * np.sin(latitude) ** 0.75 * (1 + 0.1 * np.cos(latitude - 2.2)))
+    solid = union(body, capsule([0, 0, 1.7 * r], [0.2 * r, 0, 2.15 * r], 0.0025, 0.002))
     pattern = materials.parted(
         materials.patches(skin, blush, 25.0, 0.25), (lambda p: p[2] > 1.82 * r, materials.plain(stalk))
     )
