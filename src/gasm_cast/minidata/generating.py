@@ -201,8 +201,10 @@ def _annotate(out: Path, draw: dict[str, Any], keys: list[ClipKey], num_classes:
     for split in ("train", "validation"):
         _write_json(out / f"{split}.json", [_entry(plan) for plan in plans if plan.key.split == split])
     test = [plan for plan in plans if plan.key.split == "test"]
-    _write_json(out / "test.json", [{"id": plan.key.id} for plan in test])
-    write_text(out / "test-answers.csv", "".join(f"{plan.key.id};{names[plan.key.label]}\n" for plan in test))
+    if test:  # an empty list would be a split that no command can use
+        answers = "".join(f"{plan.key.id};{names[plan.key.label]}\n" for plan in test)
+        _write_json(out / "test.json", [{"id": plan.key.id} for plan in test])
+        write_text(out / "test-answers.csv", answers)
     record = {
         **draw,
         "complete": True,
