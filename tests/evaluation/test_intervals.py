@@ -83,3 +83,9 @@ def test_mcnemar_equals_tossing_every_coin(only_a: int, only_b: int) -> None:
 def test_mcnemar_takes_thousands_of_clips() -> None:
     assert intervals.mcnemar(5000, 5000) == 1
     assert 0 < intervals.mcnemar(5000, 5400) < 1e-4
+
+
+def test_holm_by_hand() -> None:
+    assert intervals.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert intervals.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert intervals.holm([]) == []

@@ -7,7 +7,7 @@ interval on every machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -121,6 +121,22 @@ def mcnemar(num_only_a: int, num_only_b: int) -> float:
         term = term * (num - i + 1) // i
         tail += term
     return min(1.0, 2 * tail / (1 << num))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for having made this many tests.
+
+    Sorted ascending, the i-th of m becomes `max_{j <= i} min(1, (m - j + 1) p_j)`: all
+    tests below 0.05 after it are right together with probability 0.95.
+
+    Source: Holm, Scandinavian Journal of Statistics 6, 1979.
+    """
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
 
 
 def proportion(correct: Bool[np.ndarray, " clips"]) -> dict[str, float | tuple[float, float]]:

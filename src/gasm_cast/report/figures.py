@@ -140,31 +140,47 @@ def forest(
     intervals: Sequence[tuple[float, float]],
     label: str,
     *,
+    groups: Sequence[str] = (),
     reference: float | None = None,
 ) -> Figure:
-    """Values with their intervals, one a row, first on top; all in points of accuracy.
+    """Values with their intervals, one a row, first on top.
 
     Args:
         names: Name of each row.
         values: Its value.
         intervals: Its interval.
         label: Name of the axis.
+        groups: Group of each row; rows of a group stand together and under its name.
         reference: Where to draw a line, such as zero for differences.
     """
-    with style.drawing(4.8, 0.7 + 0.26 * len(names)) as figure:
+    lines = _forest_lines(names, groups)
+    with style.drawing(5.6, 0.7 + 0.2 * len(lines)) as figure:
         axes = figure.add_subplot()
-        rows = np.arange(len(names))[::-1]
+        places = {name: -line for line, (name, _) in enumerate(lines)}
+        rows = [places[name] for name in names]
         if reference is not None:
             axes.axvline(reference, color=style.PALETTE["muted"], linewidth=1)
-        axes.hlines(
-            rows,
-            [low for low, _ in intervals],
-            [high for _, high in intervals],
-            color=style.PALETTE["accent"],
-        )
-        axes.plot(values, rows, "o", color=style.PALETTE["accent"])
-        axes.set_yticks(rows, names)
-        axes.set_ylim(-0.6, len(names) - 0.4)
+        certain = [reference is not None and not low <= reference <= high for low, high in intervals]
+        colors = [style.PALETTE["accent" if sure else "muted"] for sure in certain]
+        axes.hlines(rows, [low for low, _ in intervals], [high for _, high in intervals], colors=colors)
+        axes.scatter(values, rows, c=colors, s=22, zorder=3)
+        axes.set_yticks([-line for line in range(len(lines))], [name for name, _ in lines])
+        for tick, (_, is_heading) in zip(axes.get_yticklabels(), lines, strict=True):
+            if is_heading:
+                tick.set_fontweight("bold")
+        axes.set_ylim(-len(lines) + 0.4, 0.6)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(label)
     return figure
+
+
+def _forest_lines(names: Sequence[str], groups: Sequence[str]) -> list[tuple[str, bool]]:
+    """Text of each line from the top, and whether it is the heading of a group."""
+    if not groups:
+        return [(name, False) for name in names]
+    lines: list[tuple[str, bool]] = []
+    for group in dict.fromkeys(groups):
+        if group:
+            lines.append((group, True))
+        lines += [(name, False) for name, of in zip(names, groups, strict=True) if of == group]
+    return lines

@@ -31,6 +31,8 @@ class RunSummary:
     """The content of cost.json; empty where no cost was measured."""
     epochs: tuple[Mapping[str, Any], ...]
     """The lines of metrics.jsonl that end an epoch."""
+    num_parameters: int | None
+    """Trainable parameters; None where the log does not tell."""
 
     @property
     def recipe_hash(self) -> str:
@@ -75,6 +77,7 @@ def read_run(path: Path, split: str | None = None) -> RunSummary:
         environment=_read_json(path / "environment.json"),
         cost=_read_json(path / "cost.json") if (path / "cost.json").exists() else {},
         epochs=tuple(run.events("epoch")),
+        num_parameters=next((start["num_parameters"] for start in run.events("start")), None),
     )
 
 

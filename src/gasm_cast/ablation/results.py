@@ -1,0 +1,151 @@
+"""What a study found: each variant against the base, on the same clips, over all seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gasm_cast.ablation.running import Outcome
+from gasm_cast.ablation.study import BASE, Study
+from gasm_cast.evaluation.comparison import Side, compare
+from gasm_cast.evaluation.intervals import holm
+from gasm_cast.files import write_text
+from gasm_cast.report import RunSummary, figures, read_run, style, tables
+from gasm_cast.report.tables import Column, Table, Value
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant's result."""
+
+    name: str
+    group: str
+    recipe_hash: str
+    """Hash of its recipe without the seed; the hash of each run lies in its folder."""
+    seeds: tuple[int, ...]
+    """Seeds whose runs were finished."""
+    accuracies: tuple[float, ...]
+    """Top-1 of each."""
+    num_parameters: int | None
+    train_sec: float
+    """Mean time that training took, on however many cores the runs shared."""
+    comparison: dict[str, Any] | None
+    """Against the base, as `evaluation.comparison` records it; None for the base itself."""
+    corrected_p: float | None = None
+    """Its p-value after Holm's correction for all variants of the study."""
+
+    @property
+    def mean(self) -> float:
+        """Mean accuracy over seeds."""
+        return float(np.mean(self.accuracies))
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds; None for a single one."""
+        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
+
+
+def collect(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
+    """Compare every variant that has a finished run with the base, in the order of the study.
+
+    Raises:
+        InputError: if runs cannot be compared.
+    """
+    finished: dict[str, list[RunSummary]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.seed):
+        if outcome.top1 is not None:
+            finished.setdefault(outcome.variant, []).append(read_run(outcome.path))
+    sides = {name: Side(name, tuple(run.predictions for run in runs)) for name, runs in finished.items()}
+    comparisons = {
+        name: compare(side, sides[BASE]).record
+        for name, side in sides.items()
+        if name != BASE and BASE in sides
+    }
+    corrected = dict(zip(comparisons, holm([c["p_value"] for c in comparisons.values()]), strict=True))
+    return [
+        Row(
+            name=variant.name,
+            group=variant.group,
+            recipe_hash=runs[0].seedless_hash,
+            seeds=tuple(run.recipe.training.seed for run in runs),
+            accuracies=tuple(run.metrics["top1"]["value"] for run in runs),
+            num_parameters=runs[0].num_parameters,
+            train_sec=float(np.mean([sum(epoch["train_sec"] for epoch in run.epochs) for run in runs])),
+            comparison=comparisons.get(variant.name),
+            corrected_p=corrected.get(variant.name),
+        )
+        for variant in study.variants
+        if (runs := finished.get(variant.name))
+    ]
+
+
+def result_table(rows: Sequence[Row], caption: str) -> Table:
+    """The rows as a table; differences are to the base, in points."""
+    columns = (
+        Column("Group"),
+        Column("Variant"),
+        Column("Recipe", "code"),
+        Column("Seeds", "count"),
+        Column("Parameters (M)", "number"),
+        Column("Top-1", "percent"),
+        Column("Std over seeds", "percent"),
+        Column("Difference", "points"),
+        Column("95% interval", "points-interval"),
+        Column("p", "number"),
+        Column("p (Holm)", "number"),
+    )
+    return Table(caption, columns, tuple(map(_cells, rows)))
+
+
+def _cells(row: Row) -> tuple[Value, ...]:
+    cells: tuple[Value, ...] = (
+        row.group,
+        row.name,
+        row.recipe_hash,
+        len(row.seeds),
+        None if row.num_parameters is None else row.num_parameters / 1e6,
+        row.mean,
+        row.deviation,
+    )
+    if row.comparison is None:
+        return (*cells, None, None, None, None)
+    low, high = row.comparison["interval"]
+    return (*cells, row.comparison["difference"], (low, high), row.comparison["p_value"], row.corrected_p)
+
+
+def plot(rows: Sequence[Row]) -> Figure:
+    """Difference of every variant to the base with its interval, rows of a group together."""
+    compared = [(row, row.comparison) for row in rows if row.comparison is not None]
+    return figures.forest(
+        [row.name for row, _ in compared],
+        [100 * against["difference"] for _, against in compared],
+        [(100 * against["interval"][0], 100 * against["interval"][1]) for _, against in compared],
+        "difference to the base, points of top-1 accuracy",
+        groups=[row.group for row, _ in compared],
+        reference=0.0,
+    )
+
+
+def write(rows: Sequence[Row], out: Path, caption: str) -> Table:
+    """Write ablation.{json,md,csv,tex} and ablation.{pdf,png} into the study's folder.
+
+    Raises:
+        InputError: if they cannot be written.
+    """
+    table = result_table(rows, caption)
+    record = [{**vars(row), "mean": row.mean, "deviation": row.deviation} for row in rows]
+    write_text(out / "ablation.json", json.dumps(record, indent=1) + "\n")
+    write_text(out / "ablation.md", tables.to_markdown(table))
+    write_text(out / "ablation.csv", tables.to_csv(table))
+    write_text(out / "ablation.tex", tables.to_latex(table, "tab:ablation"))
+    if any(row.comparison is not None for row in rows):
+        figure = plot(rows)
+        for suffix in ("pdf", "png"):
+            style.save(figure, out / f"ablation.{suffix}")
+    return table
