@@ -9,12 +9,14 @@ makes the usual form of neighbour attention slow. The two are each other's gradi
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 
 class EdgePattern(NamedTuple):
@@ -139,6 +141,12 @@ def _multiply(entries: Tensor, dense: Tensor, starts: Tensor, columns: Tensor) -
 @_multiply.register_fake
 def _(entries: Tensor, dense: Tensor, starts: Tensor, columns: Tensor) -> Tensor:
     return torch.empty_like(dense)
+
+
+@register_flop_formula([torch.ops.gasm_cast.sample_edges, torch.ops.gasm_cast.multiply_edges])
+def _count(first: Sequence[int], second: Sequence[int], starts: Any, columns: Any, **_: Any) -> int:
+    """A multiply-add, two operations, for every edge and channel."""
+    return 2 * int(columns[0]) * int(second[-1])
 
 
 def _matrix(entries: Tensor, starts: Tensor, columns: Tensor) -> Tensor:

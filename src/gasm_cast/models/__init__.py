@@ -8,6 +8,7 @@ from gasm_cast.models.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from gasm_cast.models.compiling import mark_batch
 from gasm_cast.models.contract import Attention, EarlyPrediction, FusionModel, Prediction, Task
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "Task",
     "build_model",
     "load_checkpoint",
+    "mark_batch",
     "save_checkpoint",
 ]

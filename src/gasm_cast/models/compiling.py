@@ -1,0 +1,18 @@
+"""What `torch.compile` must be told, so that a model is compiled once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def mark_batch(*inputs: Tensor) -> None:
+    """Say that the first axis of each tensor is a batch of any size, before a compiled model is called.
+
+    Without it the compiler takes the first batch's size, or another axis of the same
+    size, for a constant and compiles again for the smaller last batch. A batch of a
+    single clip is always a case of its own to the compiler.
+    """
+    for tensor in inputs:
+        if len(tensor) > 1:
+            torch._dynamo.mark_dynamic(tensor, 0)
