@@ -158,6 +158,25 @@ def test_missing_tensors_are_refused_but_the_mask_token(model_folder: Folder, tm
         load("dinov2-small", tmp_path / "m")
 
 
+def test_misshapen_tensors_are_refused(model_folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(model_folder("dinov2"), tmp_path / "m")
+    tensors = load_file(tmp_path / "m" / "model.safetensors")
+    tensors["layernorm.bias"] = torch.zeros(7)
+    save_file(tensors, tmp_path / "m" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="not readable as Dinov2Model") as caught:
+        load("dinov2-small", tmp_path / "m")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"cos\nsystem\n(S'false'\ntR."])
+def test_an_unreadable_pytorch_file_is_refused(content: bytes, model_folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(model_folder("dinov2"), tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").unlink()
+    (tmp_path / "m" / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(InputError, match="not readable as Dinov2Model"):
+        load("dinov2-small", tmp_path / "m")
+
+
 def test_a_truncated_file_is_refused(model_folder: Folder, tmp_path: Path) -> None:
     shutil.copytree(model_folder("dinov2"), tmp_path / "m")
     path = tmp_path / "m" / "model.safetensors"

@@ -37,6 +37,7 @@ from gasm_cast.backbones.contract import (
     check_frames,
     join_frames,
     kept_frames,
+    num_maps,
 )
 from gasm_cast.backbones.directions import cell_of_pixel, direction_histograms, gradient
 from gasm_cast.geometry import Grid, StreamSpec
@@ -83,8 +84,7 @@ class ClassicSemantic:
     @property
     def spec(self) -> StreamSpec:
         """Grid and width of the tokens."""
-        num_maps = 1 if self.semantic_frames == "mean" else len(kept_frames(self.semantic_frames))
-        return StreamSpec(Grid(num_maps, CELLS, CELLS), WIDTH)
+        return StreamSpec(Grid(num_maps(self.semantic_frames), CELLS, CELLS), WIDTH)
 
     def describe(self) -> dict[str, Any]:
         """What the features depend on; `definition` changes whenever the numbers do."""

@@ -119,6 +119,11 @@ def kept_frames(semantic_frames: SemanticFrames) -> list[int]:
     return list(range(length // 2, CLIP_FRAMES, length))
 
 
+def num_maps(semantic_frames: SemanticFrames) -> int:
+    """Maps of patches that a clip gives: one for each kept frame, or one for their mean."""
+    return 1 if semantic_frames == "mean" else len(kept_frames(semantic_frames))
+
+
 def join_frames(
     tokens: Float[np.ndarray, "batch frames patches channels"], semantic_frames: SemanticFrames
 ) -> Float[np.ndarray, "batch tokens channels"]:

@@ -21,7 +21,14 @@ from einops import rearrange
 from jaxtyping import Float32, Shaped
 from transformers import PreTrainedModel
 
-from gasm_cast.backbones.contract import CLIP_FRAMES, SemanticFrames, Stream, check_frames, kept_frames
+from gasm_cast.backbones.contract import (
+    CLIP_FRAMES,
+    SemanticFrames,
+    Stream,
+    check_frames,
+    kept_frames,
+    num_maps,
+)
 from gasm_cast.backbones.pixels import IMAGENET, PixelRange
 from gasm_cast.backbones.placement import Placement
 from gasm_cast.backbones.weights import WeightSource
@@ -58,8 +65,9 @@ class ImageBackbone:
     @property
     def spec(self) -> StreamSpec:
         """Grid and width of the tokens."""
-        num_maps = 1 if self.semantic_frames == "mean" else len(kept_frames(self.semantic_frames))
-        return StreamSpec(Grid(num_maps, PATCHES, PATCHES), int(self.model.config.hidden_size))
+        return StreamSpec(
+            Grid(num_maps(self.semantic_frames), PATCHES, PATCHES), int(self.model.config.hidden_size)
+        )
 
     @property
     def num_registers(self) -> int:

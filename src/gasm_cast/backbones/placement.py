@@ -15,7 +15,10 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 @dataclass(frozen=True)
 class Placement:
-    """A device and the precision of matrix products on it; weights stay fp32."""
+    """A device and the precision of matrix products on it; weights stay fp32.
+
+    On GPUs fp32 is what PyTorch means by it: cuDNN may round inside convolutions (TF32).
+    """
 
     device: torch.device
     precision: Precision

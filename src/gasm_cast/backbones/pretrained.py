@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,7 @@ def _load(model_class: type[PreTrainedModel], *, source: str, **where: Any) -> P
             model, report = model_class.from_pretrained(
                 **where, dtype=torch.float32, output_loading_info=True
             )
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
         raise InputError(f"{source}: not readable as {model_class.__name__}: {_first_line(error)}") from None
     missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in UNUSED_WEIGHTS))
     if missing:
