@@ -59,7 +59,8 @@ def cells(grid: Grid) -> Int[np.ndarray, "tokens 3"]:
 
 def positions(grid: Grid) -> Float[np.ndarray, "tokens 3"]:
     """Cell centres (t, y, x), each in [0, 1]: `((f + 0.5) / F, (r + 0.5) / R, (c + 0.5) / C)`."""
-    return ((cells(grid) + 0.5) / np.array(grid.shape)).astype(np.float32)
+    centres: np.ndarray = (cells(grid) + 0.5) / np.array(grid.shape)
+    return centres.astype(np.float32)
 
 
 def adjacency(grid: Grid) -> Bool[np.ndarray, "tokens tokens"]:
@@ -70,9 +71,10 @@ def adjacency(grid: Grid) -> Bool[np.ndarray, "tokens tokens"]:
     """
     c = cells(grid)
     distance = np.abs(c[:, None] - c[None, :])
-    in_frame = (distance[..., 0] == 0) & (distance[..., 1:].max(-1) == 1)
-    across_frames = (distance[..., 0] == 1) & (distance[..., 1:].max(-1) == 0)
-    return in_frame | across_frames
+    in_frame: np.ndarray = (distance[..., 0] == 0) & (distance[..., 1:].max(-1) == 1)
+    across_frames: np.ndarray = (distance[..., 0] == 1) & (distance[..., 1:].max(-1) == 0)
+    touching: np.ndarray = in_frame | across_frames
+    return touching
 
 
 def adjacent_offsets(grid: Grid) -> Int[np.ndarray, "degree 3"]:

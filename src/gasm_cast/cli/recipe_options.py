@@ -54,9 +54,13 @@ def parse_recipe_options(options: type[O], command: str, arguments: Sequence[str
     """
     arguments = [_spelled_out(argument) for argument in arguments]
     file = next((Path(argument) for argument in arguments if argument.endswith(".toml")), None)
-    default = None if file is None else options(path=file, recipe=read_recipe(file))
+    prog = f"gasm-cast {command}"
     try:
-        parsed = tyro.cli(options, prog=f"gasm-cast {command}", args=arguments, default=default)
+        if file is None:  # no defaults to show; tyro says that a recipe is needed
+            parsed: O = tyro.cli(options, prog=prog, args=arguments)
+        else:
+            default = options(path=file, recipe=read_recipe(file))
+            parsed = tyro.cli(options, prog=prog, args=arguments, default=default)
     except ValueError as error:  # of the recipe as a whole; tyro itself reports those of one table
         raise InputError(str(error)) from None
     if parsed.path != file:
