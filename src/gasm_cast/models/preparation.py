@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -65,16 +64,8 @@ class StreamPreparation(nn.Module):
                 f"got {list(x.shape)}"
             )
         if self.pool > 1:
-            x = reduce(
-                x,
-                "b (f r i c j) d -> b (f r c) d",
-                "mean",
-                f=grid.num_frames,
-                r=grid.num_rows // self.pool,
-                c=grid.num_cols // self.pool,
-                i=self.pool,
-                j=self.pool,
-            )
+            cells = (-1, grid.num_frames, grid.num_rows // self.pool, self.pool, grid.num_cols // self.pool)
+            x = x.reshape(*cells, self.pool, x.shape[-1]).mean(dim=(3, 5)).flatten(1, 3)
         if self.standardise:
             return torch.addcmul(self.shift, x.to(self.scale.dtype), self.scale)
         return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

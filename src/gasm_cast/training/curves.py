@@ -71,6 +71,6 @@ def _draw(run: Run, axes: Sequence[Axes], color: str) -> None:
         gain.plot([epoch["epoch"] for epoch in epochs], means, color=color, linestyle=dashed)
 
 
-def _series(epochs: Sequence[dict[str, Any]], key: str, scale: float = 1) -> tuple[list[int], list[float]]:
+def _series(epochs: Sequence[dict[str, Any]], key: str, scale: float = 1.0) -> tuple[list[int], list[float]]:
     points = [(epoch["epoch"], scale * epoch[key]) for epoch in epochs if key in epoch]
     return [x for x, _ in points], [y for _, y in points]
