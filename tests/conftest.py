@@ -12,6 +12,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.load_profile("ci")
 
-# Started in the background, a shell lets us ignore interrupts, and children inherit that; some tests send them.
+# A shell lets what it starts in the background ignore interrupts, and children inherit that; tests send some.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

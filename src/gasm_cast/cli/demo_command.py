@@ -11,6 +11,7 @@ from gasm_cast.config import (
     DataConfig,
     ExchangeConfig,
     GraphConfig,
+    HeadConfig,
     ModelConfig,
     ModelKind,
     PeerConfig,
@@ -60,13 +61,14 @@ def demo_recipe(options: Options) -> Recipe:
         model=ModelConfig(
             semantic_pool=2,
             graph=GraphConfig(width=128, num_heads=4),
-            exchange=ExchangeConfig(width=128, num_heads=4),
+            exchange=ExchangeConfig(width=128, num_heads=4, dropout=0.2),
+            head=HeadConfig(pooling="attention", dropout=0.5),
             peer=PeerConfig(width=128, num_heads=4),
         ),
         training=TrainingConfig(
             num_epochs=options.num_epochs, batch_size=32, base_batch_size=32, seed=options.seed
         ),
-        augmentation=AugmentationConfig(token_dropout=0.1, segment_dropout=0.1),
+        augmentation=AugmentationConfig(token_dropout=0.2, segment_dropout=0.2),
     )
 
 
@@ -95,7 +97,9 @@ def run(options: Options) -> int:
     write_text(out / "recipe.toml", to_toml(recipe))
     runs = {model: out / model for model in MODELS}
     for model, folder in runs.items():
-        step(console, "train", out / "recipe.toml", "--out", folder, "--model.kind", model)
+        # The peers are the plain ones that they are known as: the mean of each stream, then linear.
+        pooling = [] if model == "gasm-cast" else ["--model.head.pooling", "mean"]
+        step(console, "train", out / "recipe.toml", "--out", folder, "--model.kind", model, *pooling)
         step(console, "evaluate", folder)
     _measure_costs(runs, recipe)
     validation = read_annotations(recipe.data.annotations, recipe.data.validation_split)
