@@ -96,6 +96,9 @@ def test_weights_of_a_file_must_be_named_again(models: dict[str, str]) -> None:
     with pytest.raises(InputError, match="--semantic-weights"):
         Extractor.like(made_by)
     semantic = made_by["streams"]["semantic"]["backbone"]
+    semantic |= {"weights": "somebody/elses-name", "revision": "v2", "precision": "bf16"}
+    same = Extractor.like(made_by, semantic_weights=models["dinov2"])  # what counts is the content
+    assert same.other_precision(made_by) == "bf16"
     semantic["sha256"] = "0" * 64
     with pytest.raises(InputError, match="sha256"):
         Extractor.like(made_by, semantic_weights=models["dinov2"])

@@ -101,6 +101,8 @@ def run(options: Options) -> int:
         motion_weights=options.motion_weights,
         device=options.device,
     )
+    if precision := extractor.other_precision(loaded.provenance):
+        print(f"the model's features were made in {precision}; these differ by rounding", file=sys.stderr)
     answers: list[Answer] = []
     failures: dict[str, str] = {}
     for store, parts in _stores(sources, extractor, dtype, options, failures):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -113,8 +114,11 @@ def extract(
         by_name = {source.name: source for source in sources}
         groups = [[by_name[name] for name in shard] for shard in writer.todo_by_shard]
         todo = sum(map(len, groups))
-        with ExtractionProgress(todo, pipeline.timing, shown=progress and rank == 0) as bar:
-            for source, features in pipeline.run(groups):
+        with (
+            ExtractionProgress(todo, pipeline.timing, shown=progress and rank == 0) as bar,
+            contextlib.closing(pipeline.run(groups)) as results,  # ends the processes, whatever happens
+        ):
+            for source, features in results:
                 begun = time.perf_counter()
                 reason = _write(writer, source.name, features)
                 pipeline.timing.write_sec += time.perf_counter() - begun

@@ -72,7 +72,7 @@ class Extractor:
         """The extractor that made a store's features.
 
         Args:
-            made_by: The provenance of a store or of a checkpoint.
+            made_by: The provenance of a store or of a checkpoint, or a whole manifest.
             num_views: Views of each clip, over all crops; by default one temporal view.
             semantic_weights: Where its weights lie, if not at the name's own hub id.
             motion_weights: The same for the motion stream.
@@ -102,9 +102,18 @@ class Extractor:
         )
         extractor = cls.load(options)
         made_now = provenance(extractor.description().to_json())
-        if found := difference(_without_names(made_by), _without_names(made_now)):
+        if found := difference(_without_names(provenance(made_by)), _without_names(made_now)):
             raise InputError(f"features made now would differ from those of the model: {found} (then, now)")
         return extractor
+
+    def other_precision(self, made_by: Mapping[str, Any]) -> str | None:
+        """Arithmetic of the described features where it is not this extractor's; they differ by rounding."""
+        made_now = self.description().to_json()
+        for name, stream in made_by["streams"].items():
+            precision = stream["backbone"].get("precision")
+            if precision != made_now["streams"][name]["backbone"].get("precision"):
+                return str(precision)
+        return None
 
     @property
     def num_views(self) -> int:

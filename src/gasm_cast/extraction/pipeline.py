@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,14 +64,16 @@ class Pipeline:
     options: PipelineOptions
     timing: Timing = field(default_factory=Timing)
 
-    def run(self, groups: Sequence[Sequence[Source]]) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
+    def run(
+        self, groups: Sequence[Sequence[Source]]
+    ) -> Generator[tuple[Source, VideoFeatures | Failed], None, None]:
         """Each source with its features, in order; the processes live as long as the iteration."""
         num_workers = self.options.workers or num_cores()
         pool: WorkerPool[Source, Reading] = WorkerPool(
             self.extractor.reader(),
             num_workers=num_workers,
             time_limit_sec=self.options.time_limit_sec,
-            num_ahead=2 * num_workers + self._videos_a_batch,
+            num_ahead=4 * num_workers + self._videos_a_batch,
         )
         # One batch is computed while the caller stores the one before and the next is gathered.
         with pool, ThreadPoolExecutor(1, "backbones") as computing:

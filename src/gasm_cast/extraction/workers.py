@@ -88,7 +88,7 @@ class WorkerPool(Generic[Task, Result]):
         self._num_ahead = num_ahead
         self._closing = threading.Event()
         self._own = threading.local()
-        self._workers: set[int] = set()
+        self._processes: set[BaseProcess] = set()
         # Workers inherit the mask of the thread that starts them: Ctrl-C, which reaches every
         # process of the terminal, is the parent's to answer.
         self._threads = ThreadPoolExecutor(
@@ -120,9 +120,8 @@ class WorkerPool(Generic[Task, Result]):
         """End all processes at once; tasks not yet taken are dropped."""
         self._closing.set()
         with _START_LOCK:
-            for pid in self._workers:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for process in self._processes:
+                process.kill()
         self._threads.shutdown(cancel_futures=True)
 
     def _run(self, task: Task) -> Result | Failed:
@@ -158,8 +157,7 @@ class WorkerPool(Generic[Task, Result]):
             process = _SPAWN.Process(target=_serve, args=(self._function, theirs), daemon=True)
             process.start()
             theirs.close()  # or the end of the process would not be seen
-            assert process.pid is not None
-            self._workers.add(process.pid)
+            self._processes.add(process)
         worker = self._own.worker = _Worker(process, ours)
         try:
             ours.recv()
@@ -175,8 +173,7 @@ class WorkerPool(Generic[Task, Result]):
         worker.connection.close()
         self._own.worker = None
         with _START_LOCK:
-            assert worker.process.pid is not None
-            self._workers.discard(worker.process.pid)
+            self._processes.discard(worker.process)
         code = worker.process.exitcode or 0
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
