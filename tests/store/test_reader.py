@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from gasm_cast.errors import InputError
 from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, provenance
-from gasm_cast.store.rows import OpenShard
+from gasm_cast.store.rows import MappedShard
 
 from .conftest import MOTION, SEMANTIC, clip, describe, write
 
@@ -76,39 +76,57 @@ def test_batches_may_be_left_early_and_errors_come_through(store: FeatureStore) 
         assert len(batch.rows) == 4
         break
 
-    os.truncate(store.path / "shards" / "00000.safetensors", 4200)
-    with pytest.raises(InputError, match=r"00000\.safetensors: cut short"):
+    os.truncate(store.path / "shards" / "00001.safetensors", 4200)
+    rows[7] = np.arange(8)
+    with pytest.raises(InputError, match=r"00001\.safetensors: cut short"):
         list(store.batches(rows))
 
 
+def slow_down(monkeypatch: pytest.MonkeyPatch, sec: float) -> None:
+    """As on a slow disk: every row takes its time."""
+    decode = MappedShard.decode
+
+    def slow(self: MappedShard, stream: str, row: int, out: torch.Tensor) -> None:
+        time.sleep(sec)
+        decode(self, stream, row, out)
+
+    monkeypatch.setattr(MappedShard, "decode", slow)
+
+
 def test_waiting_is_measured(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = OpenShard.read
-
-    def slow(self: OpenShard, name: str, row: int, target: memoryview) -> None:
-        time.sleep(0.01)
-        read(self, name, row, target)
-
     rows = [np.arange(4)] * 4
     quick = [batch.wait_sec for batch in store.batches(rows, num_threads=1)]
-    monkeypatch.setattr(OpenShard, "read", slow)
+    slow_down(monkeypatch, 0.02)
     waits = [batch.wait_sec for batch in store.batches(rows, num_threads=1)]
     assert min(waits) > 0.05
     assert np.median(quick) < 0.05
 
 
 def test_a_slow_consumer_does_not_wait(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = OpenShard.read
-
-    def slow(self: OpenShard, name: str, row: int, target: memoryview) -> None:
-        time.sleep(0.002)
-        read(self, name, row, target)
-
-    monkeypatch.setattr(OpenShard, "read", slow)
+    slow_down(monkeypatch, 0.004)
     waits = []
     for batch in store.batches([np.arange(4)] * 6):
         waits.append(batch.wait_sec)
         time.sleep(0.1)  # a training step that takes longer than the read
     assert max(waits[1:]) < 0.01
+
+
+def test_mapped_memory_is_let_go(
+    store: FeatureStore, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gasm_cast.store.rows.RESIDENT_BYTES", 5 * store.description.view_bytes)
+    folder = store.path.resolve().as_posix()
+
+    def num_mapped() -> int:
+        return Path("/proc/self/maps").read_text().count(folder)
+
+    most = 0
+    for batch in store.batches([np.arange(start, 29, 7) for start in range(7)], num_threads=1):
+        most = max(most, num_mapped())
+        expected = clip(store.ids[batch.rows[-1]], "semantic", 2)[0]
+        np.testing.assert_array_equal(batch.features.semantic[-1].numpy(), expected)
+    assert most < 8  # not all shards at once
+    assert num_mapped() <= 5
 
 
 @pytest.mark.parametrize("method", ["none", "fork", "spawn"])

@@ -1,8 +1,8 @@
 """Reading ahead: threads fill a ring of buffers while the consumer computes.
 
-Threads and not worker processes: reads leave the interpreter's lock alone, nothing has to
-be copied between processes, and two threads reach the speed of memory. The kernel is told
-some batches ahead what will be wanted, so that a disk works on many reads at once.
+Threads and not worker processes: copying leaves the interpreter's lock alone, nothing has to
+be sent between processes, and two threads reach the speed of memory. The kernel is told some
+batches ahead what will be wanted, so that a disk works on many reads at once.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def prefetch(
         num_threads: Threads that read.
         num_ahead: Batches between the one that is read and the one the kernel is told to fetch.
     """
-    # One slot is with the consumer, one is full, the others are being filled.
-    free = deque(make_slot() for _ in range(num_threads + 2))
+    # One slot is with the consumer, each of the others with a thread. More would only cost cache.
+    free = deque(make_slot() for _ in range(num_threads + 1))
     reading: deque[tuple[Request, Slot, Future[None]]] = deque()
     waiting = iter(enumerate(requests))
 
@@ -65,9 +65,9 @@ def prefetch(
         ahead = range(num_ahead + 1) if number == 0 else range(number + num_ahead, number + num_ahead + 1)
         for later in ahead:
             if later < len(requests):
-                for shard, row in requests[later].locate(index):
-                    files.open(shard).read_ahead(row)
-        slot.fill(requests[number].locate(index), files)
+                for shard, row in zip(*requests[later].locate(index), strict=True):
+                    files.read_ahead(shard, row)
+        slot.fill(files, *requests[number].locate(index))
 
     with ThreadPoolExecutor(num_threads, "store-reader") as pool:
         try:

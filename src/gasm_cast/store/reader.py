@@ -40,7 +40,7 @@ class FeatureStore:
                 f"{self.manifest['num_samples']}; `gasm-cast store verify` tells more"
             )
         _check_sizes(path, self.manifest["shards"])
-        self._files = ShardFiles(self.shard_paths)
+        self._files = ShardFiles(self.shard_paths, view_bytes=self.description.view_bytes)
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:
@@ -122,7 +122,7 @@ class FeatureStore:
         """
         request = self._request(rows, np.full(len(rows), view))
         slot = HostSlot(self.description, len(rows), dtype)
-        slot.fill(request.locate(self.index), self._files)
+        slot.fill(self._files, *request.locate(self.index))
         return slot.features(len(rows))
 
     def batches(

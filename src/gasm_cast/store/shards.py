@@ -48,6 +48,11 @@ class StoredTensor:
         """Bytes of one entry of the first dimension."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
+    @property
+    def stop(self) -> int:
+        """Byte after the last."""
+        return self.start + self.shape[0] * self.row_bytes
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -177,9 +182,7 @@ def load_tensors(shard: Shard) -> dict[str, Tensor]:
         raise InputError(f"{shard.path}: the data is not what was written (checksum); restore it from a copy")
     data = torch.from_numpy(raw)
     return {
-        name: data[stored.start : stored.start + math.prod(stored.shape) * stored.dtype.itemsize]
-        .view(stored.dtype)
-        .reshape(stored.shape)
+        name: data[stored.start : stored.stop].view(stored.dtype).reshape(stored.shape)
         for name, stored in shard.tensors.items()
     }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gasm_cast.store.index import Index
 from gasm_cast.store.manifest import StoreDescription
-from gasm_cast.store.rows import TORCH_DTYPES, RowBuffer, ShardFiles, aligned_empty
+from gasm_cast.store.rows import TORCH_DTYPES, ShardFiles, StoredRows, aligned_empty
 
 
 @dataclass(frozen=True)
@@ -33,47 +33,36 @@ class Request:
     rows: Int[np.ndarray, " batch"]
     views: Int[np.ndarray, " batch"]
 
-    def locate(self, index: Index) -> list[tuple[int, int]]:
+    def locate(self, index: Index) -> tuple[list[int], list[int]]:
         """Shard and row of each clip."""
-        return list(
-            zip(index.shard[self.rows].tolist(), (index.row[self.rows] + self.views).tolist(), strict=True)
-        )
+        return index.shard[self.rows].tolist(), (index.row[self.rows] + self.views).tolist()
 
 
 class HostSlot:
-    """Features on the host; :meth:`features` shares the slot's memory.
-
-    If they are stored in another dtype, each row is decoded in the reading thread, while it
-    is in the processor's cache.
-    """
+    """Features on the host; :meth:`features` shares the slot's memory."""
 
     def __init__(self, description: StoreDescription, batch: int, dtype: torch.dtype) -> None:
-        self._as_stored = TORCH_DTYPES[description.dtype] == dtype
-        self._buffers = {
-            name: RowBuffer(name, spec, description.dtype, batch if self._as_stored else 1)
-            for name, spec in description.specs.items()
-        }
-        self._out = {
-            name: buffer.tokens
-            if self._as_stored
-            else aligned_empty((batch, *buffer.tokens.shape[1:]), dtype)
-            for name, buffer in self._buffers.items()
-        }
+        self._stored: dict[str, StoredRows] = {}
+        self._decoded: dict[str, Tensor] = {}
+        for name, spec in description.specs.items():
+            if TORCH_DTYPES[description.dtype] == dtype:
+                self._stored[name] = StoredRows(name, spec, description.dtype, batch)
+            else:
+                self._decoded[name] = aligned_empty((batch, spec.grid.num_tokens, spec.width), dtype)
 
-    def fill(self, places: list[tuple[int, int]], files: ShardFiles) -> None:
-        """Read and decode."""
-        for place, (number, row) in enumerate(places):
-            shard = files.open(number)
-            for name, buffer in self._buffers.items():
-                if self._as_stored:
-                    buffer.read(shard, row, place)
-                else:
-                    buffer.read(shard, row, 0)
-                    buffer.decode(self._out[name][place : place + 1])
+    def fill(self, files: ShardFiles, numbers: list[int], rows: list[int]) -> None:
+        """Copy rows; if they are wanted in another dtype, decode each on its way."""
+        shards = [files.shard(number) for number in numbers]
+        for stored in self._stored.values():
+            stored.fill(shards, rows)
+        for name, decoded in self._decoded.items():
+            for shard, row, out in zip(shards, rows, decoded, strict=False):  # a batch may be smaller
+                shard.decode(name, row, out)
 
     def features(self, batch: int) -> Features:
         """The first rows, valid until the slot is filled again."""
-        return Features(**{name: tokens[:batch] for name, tokens in self._out.items()})
+        tokens = self._decoded | {name: stored.tokens for name, stored in self._stored.items()}
+        return Features(**{name: values[:batch] for name, values in tokens.items()})
 
 
 class DeviceSlot:
@@ -83,28 +72,27 @@ class DeviceSlot:
         self, description: StoreDescription, batch: int, dtype: torch.dtype, stream: torch.cuda.Stream
     ) -> None:
         self._dtype, self._stream = dtype, stream
-        self._buffers = {
-            name: RowBuffer(name, spec, description.dtype, batch, pinned=True)
+        self._stored = {
+            name: StoredRows(name, spec, description.dtype, batch, pinned=True)
             for name, spec in description.specs.items()
         }
         self._fetched = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
-    def fill(self, places: list[tuple[int, int]], files: ShardFiles) -> None:
-        """Read, once the GPU has fetched what lay here before."""
+    def fill(self, files: ShardFiles, numbers: list[int], rows: list[int]) -> None:
+        """Copy rows, once the GPU has fetched what lay here before."""
         self._fetched.synchronize()
-        for place, (number, row) in enumerate(places):
-            shard = files.open(number)
-            for buffer in self._buffers.values():
-                buffer.read(shard, row, place)
+        shards = [files.shard(number) for number in numbers]
+        for stored in self._stored.values():
+            stored.fill(shards, rows)
 
     def features(self, batch: int) -> Features:
         """The first rows, in memory of their own on the device."""
         consumer = torch.cuda.current_stream(self._stream.device)
         out: dict[str, Tensor] = {}
         with torch.cuda.stream(self._stream):
-            for name, buffer in self._buffers.items():
-                shape = (batch, *buffer.tokens.shape[1:])
-                out[name] = buffer.decode(torch.empty(shape, dtype=self._dtype, device=self._stream.device))
+            for name, stored in self._stored.items():
+                shape = (batch, *stored.tokens.shape[1:])
+                out[name] = stored.decode(torch.empty(shape, dtype=self._dtype, device=self._stream.device))
             self._fetched.record()
         consumer.wait_stream(self._stream)
         for tokens in out.values():
