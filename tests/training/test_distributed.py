@@ -61,7 +61,7 @@ def variants(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
         "similar-edges": {"graph": replace(model.graph, edges="similar")},
         "dense": {"graph": replace(model.graph, edges="dense")},
         "fixed-similarity": {"graph": replace(model.graph, similarity="fixed")},
-        "rotary": {"graph": replace(model.graph, positions="rotary")},
+        "rotary": {"graph": replace(model.graph, positions="rotary", num_heads=1)},
         "no-positions": {"graph": replace(model.graph, positions="none")},
         "one-layer": {"exchange": replace(model.exchange, num_layers=1), "head": no_exchange},
         "semantic-from-motion": {"exchange": replace(model.exchange, direction="semantic-from-motion")},

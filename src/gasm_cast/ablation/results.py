@@ -28,10 +28,12 @@ class Row:
     group: str
     recipe_hash: str
     """Hash of its recipe without the seed; the hash of each run lies in its folder."""
+    runs: tuple[str, ...]
+    """Folders of its finished runs, from the study's folder."""
     seeds: tuple[int, ...]
-    """Seeds whose runs were finished."""
+    """Their seeds."""
     accuracies: tuple[float, ...]
-    """Top-1 of each."""
+    """Their top-1 accuracies."""
     num_parameters: int | None
     train_sec: float
     """Mean time that training took, on however many cores the runs shared."""
@@ -73,6 +75,7 @@ def collect(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
             name=variant.name,
             group=variant.group,
             recipe_hash=runs[0].seedless_hash,
+            runs=tuple(f"{run.path.parent.name}/{run.path.name}" for run in runs),
             seeds=tuple(run.recipe.training.seed for run in runs),
             accuracies=tuple(run.metrics["top1"]["value"] for run in runs),
             num_parameters=runs[0].num_parameters,
@@ -92,13 +95,13 @@ def result_table(rows: Sequence[Row], caption: str) -> Table:
         Column("Variant"),
         Column("Recipe", "code"),
         Column("Seeds", "count"),
-        Column("Parameters (M)", "number"),
+        Column("Params (M)", "number"),
         Column("Top-1", "percent"),
-        Column("Std over seeds", "percent"),
+        Column("Std", "percent"),
         Column("Difference", "points"),
         Column("95% interval", "points-interval"),
-        Column("p", "number"),
-        Column("p (Holm)", "number"),
+        Column("p", "p-value"),
+        Column("p (Holm)", "p-value"),
     )
     return Table(caption, columns, tuple(map(_cells, rows)))
 
@@ -143,7 +146,9 @@ def write(rows: Sequence[Row], out: Path, caption: str) -> Table:
     write_text(out / "ablation.json", json.dumps(record, indent=1) + "\n")
     write_text(out / "ablation.md", tables.to_markdown(table))
     write_text(out / "ablation.csv", tables.to_csv(table))
-    write_text(out / "ablation.tex", tables.to_latex(table, "tab:ablation"))
+    narrow = table.without("Seeds", "p")  # what a page is wide enough for
+    latex = tables.to_latex(narrow, "tab:ablation", size="footnotesize", merge_first=True)
+    write_text(out / "ablation.tex", latex)
     if any(row.comparison is not None for row in rows):
         figure = plot(rows)
         for suffix in ("pdf", "png"):

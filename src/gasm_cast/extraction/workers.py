@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -90,7 +91,9 @@ class WorkerPool(Generic[Task, Result]):
         self._own = threading.local()
         self._processes: set[BaseProcess] = set()
         # Workers inherit the mask of the thread that starts them: Ctrl-C, which reaches every
-        # process of the terminal, is the parent's to answer.
+        # process of the terminal, is the parent's to answer. The tracker that multiprocessing
+        # starts with its first process would lift the mask of that thread, so it starts here.
+        resource_tracker.ensure_running()
         self._threads = ThreadPoolExecutor(
             num_workers,
             thread_name_prefix="worker",

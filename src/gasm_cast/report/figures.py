@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gasm_cast.report import style
@@ -64,7 +65,10 @@ def confusion(
     """
     size = len(names)
     cell_inch, font_size = (0.2, 7.5) if size <= 60 else (0.125, 5.5)
-    label_inch = font_size / 72 * 0.5 * (max(map(len, names)) + 5)
+    longest = sorted((f"{name}  {c}" for c, name in enumerate(names)), key=len)[-5:]
+    label_inch = (
+        max(TextPath((0, 0), text, size=font_size).get_extents().width for text in longest) / 72 + 0.1
+    )
     side = max(1.6, size * cell_inch)
     width, height = side + label_inch + 0.1, side + 0.55
     with style.drawing(width, height) as figure:
@@ -160,7 +164,7 @@ def forest(
         rows = [places[name] for name in names]
         if reference is not None:
             axes.axvline(reference, color=style.PALETTE["muted"], linewidth=1)
-        certain = [reference is not None and not low <= reference <= high for low, high in intervals]
+        certain = [reference is None or not low <= reference <= high for low, high in intervals]
         colors = [style.PALETTE["accent" if sure else "muted"] for sure in certain]
         axes.hlines(rows, [low for low, _ in intervals], [high for _, high in intervals], colors=colors)
         axes.scatter(values, rows, c=colors, s=22, zorder=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,23 +86,38 @@ def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, li
     """Read runs and gather those that differ in their seed only, in the order given.
 
     Groups are named by their kind of model, and where two groups share it, by the folder
-    of their first run as well. Runs of a group with several are told apart by their seed.
+    of their first run as well (of a study's run, which lies in `VARIANT/seed-K`, by the
+    variant). Runs of a group with several are told apart by their seed.
+
+    Args:
+        paths: Run folders; a study's folder stands for all of its runs.
+        split: Split to report; the recipe's validation split by default.
 
     Raises:
         InputError: as :func:`read_run`.
     """
     by_hash: dict[str, list[RunSummary]] = {}
-    for path in paths:
+    for path in itertools.chain.from_iterable(map(_run_folders, paths)):
         run = read_run(path, split)
         by_hash.setdefault(run.seedless_hash, []).append(run)
     kinds = [runs[0].recipe.model.kind for runs in by_hash.values()]
     groups = {}
     for runs in by_hash.values():
         kind = runs[0].recipe.model.kind
-        name = kind if kinds.count(kind) == 1 else f"{kind} ({runs[0].path.name})"
+        path = runs[0].path
+        folder = path.parent.name if path.name.startswith("seed-") else path.name
+        name = kind if kinds.count(kind) == 1 else f"{kind} ({folder})"
         seeds = [f"{name}, seed {run.recipe.training.seed}" for run in runs] if len(runs) > 1 else [name]
         groups[name] = [replace(run, name=seed) for run, seed in zip(runs, seeds, strict=True)]
     return groups
+
+
+def _run_folders(path: Path) -> list[Path]:
+    """The path itself, or the finished runs of a study in the order of its table."""
+    if not (path / "ablation.json").exists():
+        return [path]
+    rows: Any = _read_json(path / "ablation.json")
+    return [path / run for row in rows for run in row["runs"]]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

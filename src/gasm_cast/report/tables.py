@@ -10,12 +10,23 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Value = str | int | float | tuple[float, float] | None
 
-Kind = Literal["text", "code", "percent", "percent-interval", "points", "points-interval", "count", "number"]
+Kind = Literal[
+    "text",
+    "code",
+    "citation",
+    "percent",
+    "percent-interval",
+    "points",
+    "points-interval",
+    "count",
+    "number",
+    "p-value",
+]
 
 
 @dataclass(frozen=True)
@@ -24,13 +35,19 @@ class Column:
 
     `percent` takes a share in [0, 1] and writes 71.2; `points` a difference of shares and
     writes it with its sign; the intervals are pairs of those; `count` groups thousands;
-    `number` keeps three significant digits.
+    `number` keeps three significant digits; `p-value` three decimals; `citation` is the key of
+    a reference, which a comma and a place in it may follow.
     """
 
     title: str
     kind: Kind = "text"
     best: Literal["max", "min"] | None = None
     """Whether the largest or the smallest value of the column is set in bold."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds words, which stand to the left, and not numbers."""
+        return self.kind in ("text", "code", "citation")
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,15 @@ class Table:
                 raise ValueError(
                     f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row}"
                 )
+
+    def without(self, *titles: str) -> Table:
+        """The table without the columns of these titles."""
+        kept = [c for c, column in enumerate(self.columns) if column.title not in titles]
+        return replace(
+            self,
+            columns=tuple(self.columns[c] for c in kept),
+            rows=tuple(tuple(row[c] for c in kept) for row in self.rows),
+        )
 
     def best_rows(self, column: int) -> frozenset[int]:
         """Rows whose value in the column is written as the best one; none if all rows are."""
@@ -83,6 +109,8 @@ def write_value(value: Value, kind: Kind) -> str:
             return f"{value:,.0f}"
         case "number":
             return f"{value:.3g}"
+        case "p-value":
+            return "<0.001" if value < 0.001 else f"{value:.3f}"
         case _:
             return str(value)
 
@@ -100,7 +128,7 @@ def to_markdown(table: Table) -> str:
     grid = [[column.title for column in table.columns]]
     grid += [[cell(row, column) for column in columns] for row in range(len(table.rows))]
     widths = [max(3, *(len(line[column]) for line in grid)) for column in columns]
-    is_text = [column.kind in ("text", "code") for column in table.columns]
+    is_text = [column.is_text for column in table.columns]
 
     def line(cells: Sequence[str]) -> str:
         padded = [
@@ -135,22 +163,50 @@ def to_csv(table: Table) -> str:
     return buffer.getvalue()
 
 
-def to_latex(table: Table, label: str) -> str:
-    """The table as a LaTeX float with the rules of the package booktabs, the only one it needs."""
+def to_latex(
+    table: Table,
+    label: str,
+    *,
+    size: Literal["small", "footnotesize"] = "small",
+    merge_first: bool = False,
+) -> str:
+    """The table as a LaTeX float with the rules of the package booktabs, the only one it needs.
+
+    Args:
+        table: The table.
+        label: What references call it.
+        size: Size of its letters.
+        merge_first: Write a value of the first column only where it changes, with a little
+            space above.
+    """
+
+    def repeats(row: int) -> bool:
+        return merge_first and row > 0 and table.rows[row][0] == table.rows[row - 1][0]
 
     def cell(row: int, column: int) -> str:
+        if column == 0 and repeats(row):
+            return ""
+        kind = table.columns[column].kind
+        if kind == "citation":
+            key, _, place = table.text(row, column).partition(", ")
+            return rf"\cite[{escape_latex(place)}]{{{key}}}" if place else rf"\cite{{{key}}}"
         text = escape_latex(table.text(row, column))
-        if table.columns[column].kind == "code":
+        if kind == "code":
             text = rf"\texttt{{{text}}}"
         return rf"\textbf{{{text}}}" if row in table.best_rows(column) else text
 
     columns = range(len(table.columns))
-    alignment = "".join("l" if column.kind in ("text", "code") else "r" for column in table.columns)
-    body = [" & ".join(cell(row, column) for column in columns) + r" \\" for row in range(len(table.rows))]
+    alignment = "".join("l" if column.is_text else "r" for column in table.columns)
+    body = []
+    for row in range(len(table.rows)):
+        if merge_first and row > 0 and not repeats(row):
+            body.append(r"\addlinespace")
+        body.append(" & ".join(cell(row, column) for column in columns) + r" \\")
     return "\n".join(
         [
             r"\begin{table}[t]",
             r"\centering",
+            rf"\{size}",
             rf"\caption{{{escape_latex(table.caption)}}}",
             rf"\label{{{label}}}",
             rf"\begin{{tabular}}{{{alignment}}}",

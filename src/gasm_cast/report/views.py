@@ -133,10 +133,10 @@ def verb_groups(runs: Sequence[RunSummary]) -> Table:
 def cost(runs: Sequence[RunSummary]) -> Table | None:
     """Parameters, FLOPs, time and memory of the runs that have them measured."""
     kinds: tuple[tuple[str, str, float], ...] = (
-        ("parameters", "Parameters (M)", 1e-6),
-        ("flops", "Forward GFLOP a clip", 1e-9),
-        ("train_step_sec", "Training step (ms)", 1e3),
-        ("saved_bytes", "Kept for backward (MiB)", 1 / 2**20),
+        ("parameters", "Params (M)", 1e-6),
+        ("flops", "GFLOP a clip", 1e-9),
+        ("train_step_sec", "Step (ms)", 1e3),
+        ("saved_bytes", "Kept (MiB)", 1 / 2**20),
     )
     shown = [kind for kind in kinds if any(kind[0] in run.cost for run in runs)]
     if not shown:
@@ -154,7 +154,11 @@ def cost(runs: Sequence[RunSummary]) -> Table | None:
         )
         for run in runs
     )
-    return Table("Cost of each model, at the batch size of its run", columns, rows)
+    caption = (
+        "Cost of each model, at the batch size of its run: trainable parameters, operations of a forward "
+        "pass, time of a training step, and memory that the step keeps for its backward pass"
+    )
+    return Table(caption, columns, rows)
 
 
 def comparisons(records: Sequence[Mapping[str, Any]]) -> Table:
@@ -170,7 +174,7 @@ def comparisons(records: Sequence[Mapping[str, Any]]) -> Table:
         Column("95% interval", "points-interval"),
         Column("Better on", "count"),
         Column("Worse on", "count"),
-        Column("McNemar p", "number"),
+        Column("McNemar p", "p-value"),
     )
     rows = tuple(
         (
@@ -198,7 +202,7 @@ def table(table: Table, classes_of_row: Mapping[int, str] | None = None) -> dict
         table: The table.
         classes_of_row: Names of the classes that a row speaks of, for the filter.
     """
-    is_text = [column.kind in ("text", "code") for column in table.columns]
+    is_text = [column.is_text for column in table.columns]
     best = [table.best_rows(c) for c in range(len(table.columns))]
     return {
         "caption": table.caption,

@@ -54,8 +54,8 @@ def _draw(run: Run, axes: Sequence[Axes], color: str) -> None:
 
     loss.plot(at_epoch, [step["loss"] for step in steps], color=color, linewidth=0.6, alpha=0.35)
     loss.plot(*_series(epochs, "train_loss"), color=color, label=run.path.name)
-    accuracy.plot(*_series(epochs, "held_out_top1", 100), color=color)
-    accuracy.plot(*_series(epochs, "validation_top1", 100), color=color, linestyle="--")
+    accuracy.plot(*_series(epochs, "held_out_top1", 100.0), color=color)
+    accuracy.plot(*_series(epochs, "validation_top1", 100.0), color=color, linestyle="--")
     norm.plot(at_epoch, [step["grad_norm"] for step in steps], color=color, linewidth=0.8)
     rate.plot(at_epoch, [step["learning_rate"] for step in steps], color=color)
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from gasm_cast.config import Recipe
 from gasm_cast.errors import InputError
 from gasm_cast.models import FusionModel
-from gasm_cast.training.augmentation import Augmentation
+from gasm_cast.training.augmentation import Augmentation, Augmented
 from gasm_cast.training.batches import Batch
 from gasm_cast.training.devices import seed_draws
-from gasm_cast.training.objective import Objective
+from gasm_cast.training.losses import Objective
 from gasm_cast.training.optimizer import Schedule, build_average, build_optimizer
 
 
@@ -69,7 +69,8 @@ class Learner:
         self.schedule = schedule
         self.model = model.to(fabric.device)
         self.average = build_average(self.model, recipe.training.ema_decay)
-        objective: nn.Module = Objective(model, augmentation, recipe.training.label_smoothing)
+        self.augmentation = augmentation.to(fabric.device)
+        objective: nn.Module = Objective(model, recipe.training.label_smoothing)
         if recipe.training.compile:
             objective = cast(nn.Module, torch.compile(objective))
         self.objective, self.optimizer = fabric.setup(objective, build_optimizer(model, recipe.training))
@@ -92,10 +93,21 @@ class Learner:
         and processes: each batch adds the sum of its clips' losses over their number in
         the whole step. DDP averages gradients over processes, hence the factor.
         """
-        seed_draws(self.recipe.training.seed, step=batch.step, part=batch.part, rank=self.fabric.global_rank)
+        seen = self.augment(batch, prepared)
         with self.fabric.no_backward_sync(self.objective, enabled=not batch.ends_step):
-            losses = self.objective(prepared.semantic, prepared.motion, batch.labels)
+            losses = self.objective(seen.semantic, seen.motion, seen.targets)
             self.fabric.backward(losses.sum() * (self.fabric.world_size / batch.num_clips_of_step))
+        self.note(losses, batch)
+
+    def augment(self, batch: Batch, prepared: Prepared) -> Augmented:
+        """What the model sees of a batch; the model's own draws (dropout) follow these."""
+        seed, rank = self.recipe.training.seed, self.fabric.global_rank
+        seed_draws(seed, step=batch.step, part=batch.part, rank=rank)
+        seen = self.augmentation(prepared.semantic, prepared.motion, batch.labels)
+        return cast(Augmented, seen)
+
+    def note(self, losses: Float[Tensor, " batch"], batch: Batch) -> None:
+        """Remember a batch's losses for the end of its step."""
         self._losses.append(losses.detach())
         self._ids.extend(batch.ids)
 

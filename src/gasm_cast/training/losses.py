@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from gasm_cast.models import FusionModel, Prediction
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(NamedTuple):
     """Probabilities that the model is to give, so that mixed clips need no case of their own."""
 
     classes: Float[Tensor, "batch classes"]
@@ -59,3 +58,27 @@ def clip_losses(
         target = targets.groups if layer < model.coarse_layers else targets.classes
         losses = losses + weight * cross_entropy(logits, target)
     return losses
+
+
+class Objective(nn.Module):
+    """Loss of each clip from what the model is to see of it: what DDP wraps and what is compiled.
+
+    Args:
+        model: The model to train.
+        label_smoothing: Mass of each target spread over all classes.
+    """
+
+    def __init__(self, model: FusionModel, label_smoothing: float) -> None:
+        super().__init__()
+        self.model = model
+        self.label_smoothing = label_smoothing
+
+    def forward(
+        self,
+        semantic: Float[Tensor, "batch tokens width"],
+        motion: Float[Tensor, "batch segments motion_width"],
+        targets: Targets,
+    ) -> Float[Tensor, " batch"]:
+        """Losses from prepared and augmented tokens."""
+        prediction = self.model.classify(semantic, motion)
+        return clip_losses(self.model, prediction, targets, self.label_smoothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from gasm_cast.annotations import ClipTable
 from gasm_cast.config import config_hash
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
-from gasm_cast.training.batches import TrainingClips
+from gasm_cast.training.batches import Batch, TrainingClips
 from gasm_cast.training.candidates import Candidate
 from gasm_cast.training.devices import resolve_precision
 from gasm_cast.training.learner import Learner, Prepared, TrainingDivergedError
 from gasm_cast.training.setup import Data, build_learner
+from gasm_cast.training.stacking import accumulate_together, stack_key
 from gasm_cast.training.statistics import ChannelStatistics
 from gasm_cast.training.validation import Accuracy, measure
 
@@ -55,8 +56,8 @@ class Entrant:
 class Race:
     """Candidates that share reading, copying, pooling and standardising of each batch.
 
-    Models are updated one after the other, each with its own draws: a candidate ends in
-    the same bits as a run of its own would.
+    Each model is updated with the draws of a run of its own: it ends in the same bits, or,
+    where light models are stacked into one computation, in the same numbers but for rounding.
 
     Args:
         fabric: Device and arithmetic; one process.
@@ -110,18 +111,7 @@ class Race:
         for _, learner in self.running:
             learner.objective.train()
         for batch in self._clips.epoch(self.num_epochs_done, first_step=0, device=self._fabric.device):
-            prepared: dict[tuple[str, int], Prepared] = {}
-            for entrant, learner in self.running:
-                model = learner.model.config
-                key = (model.normalize, model.semantic_pool)
-                if key not in prepared:
-                    prepared[key] = learner.prepare(batch)
-                try:
-                    learner.accumulate(batch, prepared[key])
-                    if batch.ends_step:
-                        learner.finish(batch)
-                except TrainingDivergedError as error:
-                    entrant.leave(f"diverged: {error}")
+            self._step(batch)
         if not self.running:
             raise InputError(f"all candidates diverged; the last: {self.entrants[-1].left_because}")
         for entrant, learner in self.running:
@@ -129,6 +119,28 @@ class Race:
         self.num_epochs_done += 1
         if self.num_epochs_done in self._halve_after:
             self._drop_worse_half()
+
+    def _step(self, batch: Batch) -> None:
+        prepared: dict[tuple[str, int], Prepared] = {}
+        stacks: dict[Hashable, list[Learner]] = {}
+        for _, learner in self.running:
+            stacks.setdefault(stack_key(learner), []).append(learner)
+        for stack in stacks.values():
+            config = stack[0].model.config
+            preparation = (config.normalize, config.semantic_pool)
+            if preparation not in prepared:
+                prepared[preparation] = stack[0].prepare(batch)
+            if len(stack) == 1:
+                stack[0].accumulate(batch, prepared[preparation])
+            else:
+                accumulate_together(stack, batch, prepared[preparation])
+        if not batch.ends_step:
+            return
+        for entrant, learner in self.running:
+            try:
+                learner.finish(batch)
+            except TrainingDivergedError as error:
+                entrant.leave(f"diverged: {error}")
 
     def ranking(self) -> list[Entrant]:
         """Running candidates, best first; of two that are equal the earlier in the grid."""

@@ -1,0 +1,62 @@
+"""What others have published on Something-Something V2, each number with its source.
+
+Only numbers whose source is known; the keys are those of `templates/references.bib`.
+They were measured by their authors, on other backbones and with other training than ours:
+a table of them says where the field stands, not which head is better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gasm_cast.report.tables import Column, Table
+
+Training = Literal["fine-tuned", "frozen, attentive probe", "frozen, probe without positions"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published top-1 accuracy on the validation split."""
+
+    model: str
+    training: Training
+    top1: float
+    source: str
+    """Key of the reference that states the number."""
+    place: str = ""
+    """Where in it, if it is not the paper's own main result."""
+
+
+PUBLISHED = (
+    Published("InternVideo2-1B with temporal attention", "fine-tuned", 0.780, "rasekh2025staveq2"),
+    Published("V-JEPA 2.1 ViT-G", "frozen, attentive probe", 0.777, "murlabadia2026vjepa21"),
+    Published("InternVideo2-6B", "fine-tuned", 0.775, "wang2024internvideo2"),
+    Published("V-JEPA 2 ViT-g, 384 px", "frozen, attentive probe", 0.773, "assran2025vjepa2"),
+    Published("MVD-H", "fine-tuned", 0.773, "wang2023mvd"),
+    Published("V-JEPA 2 ViT-g, 256 px", "frozen, attentive probe", 0.753, "assran2025vjepa2"),
+    Published("V-JEPA 2 ViT-L, 256 px", "frozen, attentive probe", 0.737, "assran2025vjepa2"),
+    Published("CAST-B", "fine-tuned", 0.716, "lee2023cast"),
+    Published("VideoMAE-B", "fine-tuned", 0.708, "tong2022videomae"),
+    Published("DINOv3-7B", "frozen, attentive probe", 0.701, "simeoni2025dinov3", "table 6"),
+    Published("PE-core-G", "frozen, attentive probe", 0.690, "simeoni2025dinov3", "table 6"),
+    Published("SigLIP2-g", "frozen, attentive probe", 0.688, "simeoni2025dinov3", "table 6"),
+    Published("DINOv2-g", "frozen, attentive probe", 0.674, "simeoni2025dinov3", "table 6"),
+    Published("PE-core-G", "frozen, probe without positions", 0.554, "assran2025vjepa2", "table 4"),
+    Published("DINOv2-g", "frozen, probe without positions", 0.507, "assran2025vjepa2", "table 4"),
+    Published("SigLIP2-g", "frozen, probe without positions", 0.499, "assran2025vjepa2", "table 4"),
+)
+"""Best first."""
+
+
+def published_table() -> Table:
+    """The published numbers."""
+    return Table(
+        "Published top-1 accuracy on the validation split of Something-Something V2, as the source "
+        "states it. Backbones, resolution and training differ.",
+        (Column("Model"), Column("Backbone"), Column("Top-1", "percent"), Column("Source", "citation")),
+        tuple(
+            (entry.model, entry.training, entry.top1, ", ".join(filter(None, (entry.source, entry.place))))
+            for entry in PUBLISHED
+        ),
+    )

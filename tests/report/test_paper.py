@@ -1,0 +1,115 @@
+"""A paper's parts: every number comes from a run, every citation has a source, and it compiles."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gasm_cast import cli, report
+from gasm_cast.report.literature import PUBLISHED
+from gasm_cast.report.numbers import Numbers, macro_name
+
+from .conftest import MakeRun, write_run
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seeds of ours against linear, and a study with a result."""
+    folder = tmp_path_factory.mktemp("runs")
+    paths = [write_run(folder / f"ours-{seed}", seed=seed) for seed in (0, 1)]
+    paths.append(write_run(folder / "linear", kind="linear", skill=1.0))
+    (paths[0] / "cost.json").write_text(
+        json.dumps(
+            {"parameters": 1e6, "flops": 2e9, "train_step_sec": 0.1, "saved_bytes": 2**20, "device": "x"}
+        )
+    )
+    study = folder / "study"
+    study.mkdir()
+    comparison = {"difference": -0.0123, "interval": [-0.03, 0.01], "p_value": 0.2}
+    rows = [
+        {"name": "base", "mean": 0.71, "comparison": None, "corrected_p": None},
+        {"name": "k = 4, no_graph", "mean": 0.7, "comparison": comparison, "corrected_p": 0.4},
+    ]
+    (study / "ablation.json").write_text(json.dumps(rows))
+    (study / "ablation.tex").write_text(
+        r"\begin{table}\caption{Variants.}\label{tab:ablation}\begin{tabular}{l}x\end{tabular}\end{table}"
+    )
+    out = folder / "paper"
+    arguments = ["paper", *map(str, paths), "--out", str(out), "--ablation", str(study)]
+    assert cli.main(arguments) == 0
+    return out
+
+
+def macros(paper: Path) -> dict[str, str]:
+    text = (paper / "numbers.tex").read_text()
+    return dict(re.findall(r"\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}", text))
+
+
+def test_every_number_is_a_macro_with_the_value_of_the_runs(paper: Path) -> None:
+    found = macros(paper)
+    top1 = [report.read_run(paper.parent / f"ours-{seed}").metrics["top1"]["value"] for seed in (0, 1)]
+    assert found["GasmCastTopOne"] == f"{50 * sum(top1):.1f}"
+    assert found["GasmCastSeeds"] == "2"
+    assert found["GasmCastGflop"] == "2"
+    assert found["NumClips"] == "60"
+    assert found["AblationKFourNoGraph"] == "$-$1.2"
+    assert found["AblationKFourNoGraphPHolm"] == "0.400"
+    linear = report.read_run(paper.parent / "linear").metrics["top1"]["value"]
+    assert found["DifferenceGasmCastLinear"] == f"{100 * (sum(top1) / 2 - linear):+.1f}"
+    # No figure of a result stands in the text itself.
+    text = (paper / "main.tex").read_text().partition(r"\begin{document}")[2]
+    assert not re.search(r"\d\.\d", re.sub(r"\d*\.\d+\\(?:linewidth|textheight)|=\.\d+", "", text))
+
+
+def test_macros_used_are_defined_and_files_included_exist(paper: Path) -> None:
+    text = (paper / "main.tex").read_text()
+    used = set(re.findall(r"\\((?:GasmCast|Difference|Num|Split)[A-Za-z]*)", text))
+    assert used
+    assert used <= set(macros(paper))
+    for folder, name in re.findall(r"\{(tables|figures)/(\w+)\}", text):
+        assert (paper / folder / f"{name}.{'tex' if folder == 'tables' else 'pdf'}").exists()
+
+
+def test_published_numbers_have_sources_in_the_bibliography(paper: Path) -> None:
+    keys = set(re.findall(r"@\w+\{(\w+),", (paper / "references.bib").read_text()))
+    text = (paper / "main.tex").read_text() + (paper / "tables" / "published.tex").read_text()
+    cited = {
+        key for group in re.findall(r"\\cite(?:\[[^]]*\])?\{([^}]*)\}", text) for key in group.split(",")
+    }
+    assert cited == keys  # nothing without a source, no source without a use
+    assert max(entry.top1 for entry in PUBLISHED) == 0.780
+    assert [entry.top1 for entry in PUBLISHED] == sorted((entry.top1 for entry in PUBLISHED), reverse=True)
+
+
+def test_macro_names_are_letters_and_clashes_are_refused() -> None:
+    assert macro_name("cross-attention (no_ff), k = 16 top 1") == "CrossAttentionNoFfKOneSixTopOne"
+    numbers = Numbers()
+    numbers.add("a b", 0.5, "percent")
+    numbers.add("a-b", 0.5, "percent")
+    with pytest.raises(ValueError, match="AB"):
+        numbers.add("a_b", 0.6, "percent")
+
+
+def test_a_study_without_result_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("ours")
+    arguments = ["paper", str(run), "--out", str(tmp_path / "paper"), "--ablation", str(tmp_path)]
+    assert cli.main(arguments) == 2
+    assert not (tmp_path / "paper").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (shutil.which("pdflatex") and shutil.which("bibtex")), reason="no LaTeX on this machine"
+)
+def test_it_compiles_without_a_warning(paper: Path) -> None:
+    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main"]
+    for command in (latex, ["bibtex", "main"], latex, latex):
+        done = subprocess.run(command, cwd=paper, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    log = (paper / "main.log").read_text(errors="replace")
+    assert "Overfull" not in log
+    assert "Warning" not in log
+    assert (paper / "main.pdf").stat().st_size > 50_000
