@@ -11,6 +11,13 @@ def standardized(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     return [(rows - mean) / std for rows in (train, *others)]
 
 
+def nearest(train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Index of the most similar training row (cosine, standardised channels) of each test row."""
+    train, test = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9) for x in standardized(train, test))
+    index: np.ndarray = (test @ train.T).argmax(1)
+    return index
+
+
 def ridge_scores(
     train: np.ndarray, targets: np.ndarray, test: np.ndarray, penalties: tuple[float, ...] = (0.1, 1, 10, 100)
 ) -> np.ndarray:
