@@ -1,6 +1,9 @@
 """What others have published on Something-Something V2, each number with its source.
 
-Only numbers whose source is known; the keys are those of `templates/references.bib`.
+The keys are those of `templates/references.bib`. For InternVideo2-6B, MVD-H and VideoMAE-B
+the number was found without its source, and the model's own paper is cited instead; that
+it states the number has not been checked. Check these before you publish a table.
+
 They were measured by their authors, on other backbones and with other training than ours:
 a table of them says where the field stands, not which head is better.
 """
