@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("decoding", "store", "extraction", "backbone_throughput")
+NAMES = ("decoding", "store", "extraction", "backbone_throughput", "training")
 
 
 def main() -> int:
