@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from gasm_cast.store.sources import Source
 from gasm_cast.store.writer import FeaturesError, StoreWriter
 
 NUM_SURVEYED = 32
-MOST_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -75,9 +73,9 @@ def import_features(
     description = _survey(semantic, motion, dtype)
     notes: Counter[str] = Counter()
     with StoreWriter(path, description, asked=names) as writer:
-        for name, reading in _read_ahead(streams.values(), writer.todo):
+        for name in writer.todo:
             try:
-                arranged = [each.result() for each in reading]
+                arranged = [stream.read(name) for stream in streams.values()]
                 writer.add(name, *(each.tokens for each in arranged))
             except FeaturesError as error:
                 where = streams[error.stream].source.where(name)
@@ -126,20 +124,3 @@ def _common_dtype(dtypes: Collection[torch.dtype]) -> StoredDtype:
     half: dict[torch.dtype, StoredDtype] = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
     only = next(iter(dtypes)) if len(dtypes) == 1 else torch.float32
     return half.get(only, "float32")
-
-
-def _read_ahead(
-    streams: Collection[ImportedStream], names: Sequence[str]
-) -> Iterator[tuple[str, list[Future[Arranged]]]]:
-    """Each id with its streams being read; a few are read ahead."""
-    # One thread: numpy parses headers with `ast`, which in CPython 3.11 fails if threads do so at once.
-    with ThreadPoolExecutor(1, "importer") as pool:
-        reading: deque[tuple[str, list[Future[Arranged]]]] = deque()
-        try:
-            for name in names:
-                reading.append((name, [pool.submit(stream.read, name) for stream in streams]))
-                if len(reading) == MOST_AHEAD:
-                    yield reading.popleft()
-            yield from reading
-        finally:
-            pool.shutdown(cancel_futures=True)

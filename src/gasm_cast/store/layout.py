@@ -16,6 +16,7 @@ mean      something to average over, such as space in I3D's last feature map
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class Layout:
     def _num_dropped(self) -> int:
         return sum(NUM_SPECIAL[kind] for kind in self.drop_tokens)
 
-    @property
+    @functools.cached_property
     def _sizes(self) -> dict[Axis, int]:
         """Size that the grid gives each axis; views, channels and mean may have any."""
         sides: dict[Axis, int] = dict(zip(("frames", "rows", "cols"), self.grid.shape, strict=True))

@@ -44,9 +44,9 @@ class MappedShard:
     """A shard's tensors in mapped memory: a row comes from the disk when it is first touched."""
 
     def __init__(self, path: Path, stored: Mapping[str, StoredTensor]) -> None:
-        num_bytes = max(tensor.stop for tensor in stored.values())
+        self.num_bytes = max(tensor.stop for tensor in stored.values())
         try:
-            whole = torch.from_file(str(path), shared=False, size=num_bytes, dtype=torch.uint8)
+            whole = torch.from_file(str(path), shared=False, size=self.num_bytes, dtype=torch.uint8)
         except RuntimeError:
             raise InputError(f"{path}: missing or cut short since the store was opened") from None
         self._tensors = {
@@ -99,8 +99,9 @@ class ShardFiles:
             shard = self._mapped.get(number)
             if shard is None:
                 shard = self._mapped[number] = MappedShard(self._paths[number], self._stored(number))
-            self._touched[number] = self._touched.get(number, 0) + self._view_bytes
-            self._resident_bytes += self._view_bytes
+            known = self._touched.get(number, 0)
+            self._touched[number] = min(known + self._view_bytes, shard.num_bytes)
+            self._resident_bytes += self._touched[number] - known
             while self._resident_bytes > RESIDENT_BYTES:
                 first = next(iter(self._mapped))
                 del self._mapped[first]  # unmapped once its last reader lets go of it

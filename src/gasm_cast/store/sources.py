@@ -7,6 +7,7 @@ they are first read, by whoever reads.
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import re
 import zipfile
@@ -48,10 +49,7 @@ class Source:
         """
         where = self.where(name)
         try:
-            if self.path.is_dir():
-                array = _read_file(self.path / self.entries[name], self.key)
-            else:
-                array = self._entry(self.entries[name])
+            array = self._entry(self.entries[name])
         except pickle.UnpicklingError as error:
             damaged = "global" not in str(error).lower()
             raise InputError(f"{where}: {'damaged' if damaged else _OBJECTS}") from None
@@ -79,6 +77,8 @@ class Source:
 
     @functools.cached_property
     def _entry(self) -> Callable[[str], Any]:
+        if self.path.is_dir():
+            return lambda entry: _read_file(self.path / entry, self.key)
         if self.path.suffix == ".safetensors":
             get_tensor: Callable[[str], Any] = safe_open(self.path, framework="pt").get_tensor
             return get_tensor
@@ -106,7 +106,7 @@ def open_source(path: Path, *, names: str = "{id}", key: str | None = None) -> S
     if "{id}" not in names:
         raise InputError(f"file names need {{id}} where the id stands, got {names!r}, as in '{{id}}_rgb'")
     if path.is_dir():
-        found = [file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if file.is_file()]
+        found = _files(path)
         suffixes: tuple[str, ...] = FILES
     elif path.is_file() and path.suffix in CONTAINERS:
         found, suffixes = _entries(path), ("",)
@@ -120,7 +120,7 @@ def open_source(path: Path, *, names: str = "{id}", key: str | None = None) -> S
     for entry in found:
         suffix = next((s for s in suffixes if entry.endswith(s)), None)
         match = None if suffix is None else pattern.fullmatch(entry.removesuffix(suffix))
-        if match is None or Path(entry).name.startswith("."):
+        if match is None or entry.rpartition("/")[2].startswith("."):
             passed_over.append(entry)
         elif (name := match["id"]) in entries:
             raise InputError(
@@ -132,6 +132,15 @@ def open_source(path: Path, *, names: str = "{id}", key: str | None = None) -> S
         shown = ", ".join(passed_over[:MOST_SHOWN]) or "nothing"
         raise InputError(f"{path}: no features named {names}{inside}; it holds {shown}")
     return Source(path, key, entries, tuple(passed_over))
+
+
+def _files(folder: Path) -> list[str]:
+    """All files below a folder, relative to it, in order."""
+    files = []
+    for inside, _, names in os.walk(folder):
+        prefix = Path(inside).relative_to(folder).as_posix()
+        files += names if prefix == "." else [f"{prefix}/{name}" for name in names]
+    return sorted(files)
 
 
 def _read_file(path: Path, key: str | None) -> Any:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,9 +34,12 @@ from gasm_cast.store.completion import complete
 from gasm_cast.store.index import check_ids
 from gasm_cast.store.manifest import StoredDtype, StoreDescription
 from gasm_cast.store.quantization import quantize
+from gasm_cast.store.rows import aligned_empty
 from gasm_cast.store.shards import CutShortError, read_shard, write_shard
 
 SHARD_BYTES = 64 * 2**20
+MOST_WRITING = 2
+"""Shards on their way to disk at a time: one is summed and written while the other is flushed."""
 COLLECTED_DTYPES: Mapping[StoredDtype, torch.dtype] = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
@@ -91,8 +95,8 @@ class StoreWriter:
         if len(self._done) < self.num_shards:
             (self.path / "manifest.json").unlink(missing_ok=True)  # a shard was lost, or ids are added
         self._pending: dict[int, _PendingShard] = {}
-        self._pool = ThreadPoolExecutor(1, "store-writer")
-        self._writing: Future[None] | None = None
+        self._pool = ThreadPoolExecutor(MOST_WRITING, "store-writer")
+        self._writing: deque[Future[None]] = deque()
 
     @property
     def todo(self) -> tuple[str, ...]:
@@ -149,7 +153,7 @@ class StoreWriter:
             Whether the store is complete.
         """
         try:
-            self._wait()
+            self._wait(0)
         finally:
             self._pool.shutdown()
         if not self.is_complete and all(map(self._is_written, range(self.num_shards))):
@@ -253,14 +257,14 @@ class StoreWriter:
         if len(pending.settled) < len(self._asked_in(shard)):
             return
         del self._pending[shard]
-        self._wait()  # at most one shard is on its way to disk while the next one fills
-        self._writing = self._pool.submit(self._write, shard, pending)
+        self._wait(MOST_WRITING - 1)
+        self._writing.append(self._pool.submit(self._write, shard, pending))
         self._done.add(shard)
 
-    def _wait(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+    def _wait(self, num_shards: int) -> None:
+        """Until no more than so many shards are on their way to disk."""
+        while len(self._writing) > num_shards:
+            self._writing.popleft().result()
 
     def _write(self, shard: int, pending: _PendingShard) -> None:
         asked = self._asked_in(shard)
@@ -299,8 +303,8 @@ class _PendingShard:
     def of(cls, description: StoreDescription, num_samples: int) -> _PendingShard:
         dtype = COLLECTED_DTYPES[description.dtype]
         buffers = {
-            stream: torch.empty(
-                num_samples, description.num_views, spec.grid.num_tokens, spec.width, dtype=dtype
+            stream: aligned_empty(
+                (num_samples, description.num_views, spec.grid.num_tokens, spec.width), dtype
             )
             for stream, spec in description.specs.items()
         }
