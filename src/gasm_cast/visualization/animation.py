@@ -15,7 +15,7 @@ from PIL import Image
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, part_of_frame
 from gasm_cast.visualization.layers import heat_scale, layer_name, map_at_frame
-from gasm_cast.visualization.style import ACCENT, RULE, heat_over, look, show
+from gasm_cast.visualization.style import ACCENT, RULE, axes_at, heat_over, look, show, text_at
 
 _PANEL_IN = 2.4
 _DPI = 100
@@ -32,17 +32,13 @@ def animate(explanation: Explanation, clip: ShownClip) -> UInt8[np.ndarray, "fra
     with look():
         figure = Figure(figsize=(width, height), dpi=_DPI)
         canvas = FigureCanvasAgg(figure)
-        title = clip.title(explanation.answer)
-        figure.text(
-            0.1 / width, 1 - 0.1 / height, title, fontsize=11, fontweight="bold", va="top", parse_math=False
-        )
+        text_at(figure, 0.14, 0.1, clip.title(explanation.answer), fontsize=11, fontweight="bold")
         images = []
         for column in range(1 + num_layers):
-            size = ((_PANEL_IN - 0.08) / width, (_PANEL_IN - 0.08) / height)
-            axes = figure.add_axes(((0.14 + column * _PANEL_IN) / width, 0.2 / height, *size))
+            axes = axes_at(figure, 0.14 + column * _PANEL_IN, 0.66, _PANEL_IN - 0.08)
             show(axes, clip.frames[0], "frame" if column == 0 else layer_name(column - 1, num_layers))
             images.append(axes.images[0])
-        track = figure.add_axes((0.14 / width, 0.07 / height, 1 - 0.36 / width, 0.05 / height))
+        track = axes_at(figure, 0.14, height - 0.12, width - 0.36, 0.05)
         track.set_xlim(0, len(clip.frames))
         track.axis("off")
         track.barh(0, len(clip.frames), color=RULE)

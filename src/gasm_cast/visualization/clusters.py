@@ -5,14 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, shown_frame
-from gasm_cast.visualization.style import heading, look, quiet, show
+from gasm_cast.visualization.style import axes_at, heading, look, quiet, show
 
 _PANEL_IN = 1.9
 _MOST_COLUMNS = 4
+_HEAD_IN = 1.2
 
 
 def principal_colours(
@@ -46,41 +48,37 @@ def _tinted(
 
 
 def draw_clusters(explanation: Explanation, clip: ShownClip) -> Figure:
-    """Patches in the colours of their similarity; frames above, one row a graph layer below."""
-    grid = explanation.semantic_grid
+    """Frames, and their patches in the colours of their similarity, once for each graph layer.
+
+    Frames in a row, layers below them; for one map the layers beside the frame.
+    """
+    grid, num_graphs = explanation.semantic_grid, len(explanation.graphs)
     step = -(-grid.num_frames // _MOST_COLUMNS)
     maps = list(range(step // 2, grid.num_frames, step))
-    rows = 1 + len(explanation.graphs)
-    width, height = max(5.2, 0.2 + len(maps) * _PANEL_IN), 1.3 + rows * (_PANEL_IN + 0.2)
-    if grid.num_frames == 1:
-        width, height = max(5.2, 0.2 + rows * 2 * _PANEL_IN), 1.3 + 2 * _PANEL_IN
+    side = _PANEL_IN if grid.num_frames > 1 else 2 * _PANEL_IN
+    num_rows, num_columns = (1 + num_graphs, len(maps)) if grid.num_frames > 1 else (1, 1 + num_graphs)
+    width, height = max(5.2, 0.2 + num_columns * side), _HEAD_IN + num_rows * (side + 0.2)
+
     with look():
         figure = Figure(figsize=(width, height))
-        shares = []
-        side = _PANEL_IN if grid.num_frames > 1 else 2 * _PANEL_IN
 
-        def panel(row: int, column: int) -> tuple[float, float, float, float]:
+        def panel(row: int, column: int) -> Axes:
             if grid.num_frames == 1:
                 row, column = 0, row
-            left, top = 0.12 + column * side, 1.25 + row * (side + 0.2)
-            size = side - 0.12
-            return (left / width, 1 - (top + size) / height, size / width, size / height)
+            return axes_at(figure, 0.12 + column * side, _HEAD_IN + row * (side + 0.2), side - 0.12)
 
+        shares = []
         for column, own in enumerate(maps):
             frame = shown_frame(own, grid.num_frames)
-            show(figure.add_axes(panel(0, column)), clip.frames[frame], f"{clip.times_sec[frame]:.2f} s")
+            show(panel(0, column), clip.frames[frame], f"{clip.times_sec[frame]:.2f} s")
         for layer, graph in enumerate(explanation.graphs):
             colours, variance = principal_colours(graph.similarity_embedding)
             shares.append(f"{variance.sum():.0%}")
-            picture = colours.reshape(*grid.shape, 3)
+            title = f"graph layer {layer + 1}" if num_graphs > 1 else "similarity"
             for column, own in enumerate(maps):
-                axes = figure.add_axes(panel(layer + 1, column))
-                frame = clip.frames[shown_frame(own, grid.num_frames)]
-                show(
-                    axes,
-                    _tinted(frame, picture[own]),
-                    f"graph layer {layer + 1}" if len(explanation.graphs) > 1 else "similarity",
-                )
+                frame = shown_frame(own, grid.num_frames)
+                tinted = _tinted(clip.frames[frame], colours.reshape(*grid.shape, 3)[own])
+                show(panel(layer + 1, column), tinted, title)
         caption = (
             "Colour is the first three principal components of the vectors in which similar patches are "
             f"sought (they hold {', '.join(shares)} of the variance): patches of like colour are neighbours "

@@ -18,6 +18,7 @@ from gasm_cast.visualization.style import (
     MUTED,
     RULE,
     SIMILAR,
+    axes_at,
     heading,
     look,
     quiet,
@@ -39,40 +40,23 @@ def draw_graph(explanation: Explanation, clip: ShownClip, token: int) -> Figure:
     maps = _reached_maps(explanation, token)
     row_in = _SIDE_IN + 0.3
     width = len(maps) * _SIDE_IN + _BARS_IN + 0.85
-    height = _HEAD_IN + len(explanation.graphs) * row_in
-    position = cells(grid)[token]
     with look():
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(width, _HEAD_IN + len(explanation.graphs) * row_in))
         heading(figure, f"Graph of the patch at {patch_name(grid, token)}", _CAPTION)
         for layer, graph in enumerate(explanation.graphs):
             top_in = _HEAD_IN + layer * row_in
             for column, own in enumerate(maps):
-                axes = figure.add_axes(
-                    (
-                        (0.12 + column * _SIDE_IN) / width,
-                        1 - (top_in + _SIDE_IN) / height,
-                        (_SIDE_IN - 0.1) / width,
-                        (_SIDE_IN - 0.1) / height,
-                    )
-                )
+                axes = axes_at(figure, 0.12 + column * _SIDE_IN, top_in, _SIDE_IN - 0.1)
                 frame = shown_frame(own, grid.num_frames)
                 title = f"graph layer {layer + 1}" if len(explanation.graphs) > 1 else ""
                 if grid.num_frames > 1:
                     title = f"{title}  frame {own} · {clip.times_sec[frame]:.2f} s".strip()
                 show(axes, _dimmed(clip.frames[frame]), title)
                 _draw_edges(axes, grid, graph, token, own)
-                if own == position[0]:
+                if own == cells(grid)[token][0]:
                     outline(axes, grid, token, clip.frames.shape[1], colour=CHOSEN, linewidth=2.2)
-            left_in = 0.12 + len(maps) * _SIDE_IN + 0.62
-            bars_axes = figure.add_axes(
-                (
-                    left_in / width,
-                    1 - (top_in + _SIDE_IN - 0.1) / height,
-                    _BARS_IN / width,
-                    (_SIDE_IN - 0.3) / height,
-                )
-            )
-            _draw_bars(bars_axes, grid, graph, token)
+            axes = axes_at(figure, width - _BARS_IN - 0.1, top_in + 0.1, _BARS_IN, _SIDE_IN - 0.3)
+            _draw_bars(axes, grid, graph, token)
     return figure
 
 

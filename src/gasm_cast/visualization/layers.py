@@ -16,18 +16,21 @@ from gasm_cast.visualization.style import (
     ACCENT,
     MUTED,
     RULE,
+    axes_at,
     bars,
     heading,
     heat_colours,
     heat_over,
     look,
     show,
+    text_at,
 )
 
 LAYER_NAMES = ("basic", "pattern", "action")
 """What the layers of the three-layer form are meant to find: correspondences of growing scope."""
 _PANEL_IN = 1.42
 _LEFT_IN = 1.75
+_HEAD_IN = 1.8
 _LEAST_SCALE = 1.5
 """Attention that is even to within this factor is not blown up."""
 
@@ -59,43 +62,26 @@ def draw_layers(explanation: Explanation, clip: ShownClip) -> Figure:
     num_layers, num_segments = len(explanation.layers), explanation.motion_grid.num_frames
     num_maps = explanation.semantic_grid.num_frames
     high = heat_scale(explanation)
-    head_in = 1.6
     row_in = _PANEL_IN + (0.32 if num_maps > 1 else 0.06)
-    width, height = (
-        _LEFT_IN + num_segments * _PANEL_IN + 0.15,
-        head_in + 0.2 + (num_layers + 1) * row_in + 0.45,
-    )
+    width = _LEFT_IN + num_segments * _PANEL_IN + 0.15
     with look():
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(width, _HEAD_IN + (num_layers + 1) * row_in + 0.45))
         heading(figure, clip.title(explanation.answer), _caption(explanation), room_in=3.9)
-        bars(
-            figure.add_axes(
-                (1 - 3.6 / width, 1 - (head_in - 0.12) / height, 3.45 / width, (head_in - 0.2) / height)
-            ),
-            explanation.answer.top(5),
-        )
-
-        def panel(row: int, column: int) -> Axes:
-            left, top = _LEFT_IN + column * _PANEL_IN, head_in + 0.2 + row * row_in
-            size = _PANEL_IN - 0.05
-            return figure.add_axes((left / width, 1 - (top + size) / height, size / width, size / height))
-
+        bars(axes_at(figure, width - 3.6, 0.1, 3.45, 1.4), explanation.answer.top(5))
         for segment in range(num_segments):
             frame = shown_frame(segment, num_segments)
-            show(
-                panel(0, segment),
-                clip.frames[frame],
-                f"segment {segment + 1} · {clip.times_sec[frame]:.2f} s",
-            )
+            left_in = _LEFT_IN + segment * _PANEL_IN
+            axes = axes_at(figure, left_in, _HEAD_IN, _PANEL_IN - 0.05)
+            show(axes, clip.frames[frame], f"segment {segment + 1} · {clip.times_sec[frame]:.2f} s")
             for layer in range(num_layers):
                 weights = map_at_frame(explanation, layer, segment, frame)
                 if weights is None:
                     continue
-                axes = panel(layer + 1, segment)
+                axes = axes_at(figure, left_in, _HEAD_IN + (layer + 1) * row_in, _PANEL_IN - 0.05)
                 show(axes, heat_over(clip.frames[frame], weights, low=1.0, high=high))
                 if num_maps > 1:
                     _frame_shares(axes, explanation, layer, segment)
-        _row_labels(figure, explanation, (head_in + 0.2, row_in))
+        _row_labels(figure, explanation, row_in)
         _colour_bar(figure, high)
     return figure
 
@@ -115,31 +101,19 @@ def _caption(explanation: Explanation) -> str:
     )
 
 
-def _row_labels(figure: Figure, explanation: Explanation, rows_in: tuple[float, float]) -> None:
+def _row_labels(figure: Figure, explanation: Explanation, row_in: float) -> None:
     """Name of each layer, and what its own head says."""
-    width, height = figure.get_size_inches()
-    first_in, row_in = rows_in
-    answers = [*explanation.layer_answers, explanation.answer]
-    for row in range(len(explanation.layers) + 1):
-        middle = 1 - (first_in + row * row_in + _PANEL_IN / 2) / height
-        if row == 0:
-            figure.text(0.12 / width, middle, "frames", fontweight="bold", va="center")
-            continue
-        layer = row - 1
-        name = layer_name(layer, len(explanation.layers))
-        figure.text(0.12 / width, middle + 0.17 / height, name, fontweight="bold", va="center")
-        if len(answers) == len(explanation.layers):
+    middle_in = _HEAD_IN + _PANEL_IN / 2
+    text_at(figure, 0.12, middle_in, "frames", fontweight="bold", va="center")
+    num_layers = len(explanation.layers)
+    for layer in range(num_layers):
+        middle_in += row_in
+        text_at(figure, 0.12, middle_in - 0.17, layer_name(layer, num_layers), fontweight="bold", va="center")
+        answers = [*explanation.layer_answers, explanation.answer]
+        if len(answers) == num_layers:
             best, probability = answers[layer].top(1)[0]
-            words = "\n".join(textwrap.wrap(f"“{best}” {probability:.0%}", 27)[:4])
-            figure.text(
-                0.12 / width,
-                middle + 0.05 / height,
-                words,
-                color=MUTED,
-                fontsize=7,
-                va="top",
-                parse_math=False,
-            )
+            words = textwrap.wrap(f"“{best}” {probability:.0%}", 27)[:4]
+            text_at(figure, 0.12, middle_in - 0.05, "\n".join(words), color=MUTED, fontsize=7)
 
 
 def _frame_shares(axes: Axes, explanation: Explanation, layer: int, segment: int) -> None:
@@ -156,15 +130,16 @@ def _frame_shares(axes: Axes, explanation: Explanation, layer: int, segment: int
 
 
 def _colour_bar(figure: Figure, high: float) -> None:
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((_LEFT_IN / width, 0.27 / height, 2.6 / width, 0.09 / height))
+    bottom_in = figure.get_figheight()
+    axes = axes_at(figure, _LEFT_IN, bottom_in - 0.36, 2.6, 0.09)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(1, high), heat_colours())
     bar = figure.colorbar(scale, cax=axes, orientation="horizontal")
     bar.outline.set_visible(False)
     axes.tick_params(labelsize=7, length=2, color=RULE)
-    figure.text(
-        (_LEFT_IN + 2.8) / width,
-        0.3 / height,
+    text_at(
+        figure,
+        _LEFT_IN + 2.8,
+        bottom_in - 0.31,
         "times even attention",
         color=MUTED,
         fontsize=7.5,

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -15,12 +16,13 @@ from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
 from gasm_cast.visualization.explaining import Explanation, shown_frame
 from gasm_cast.visualization.layers import layer_name
 from gasm_cast.visualization.patches import outline, patch_name
-from gasm_cast.visualization.style import ACCENT, CHOSEN, MUTED, RULE, heading, look, show
+from gasm_cast.visualization.style import ACCENT, CHOSEN, MUTED, RULE, axes_at, heading, look, show
 
 TIME = "viridis"
 _PANEL_IN = 1.3
 _MAP_IN = 1.75
 _HEAD_IN = 0.95
+_FIRST_IN = 0.12 + _MAP_IN + 0.25
 
 
 def draw_segments(explanation: Explanation, clip: ShownClip, token: int) -> Figure | None:
@@ -37,51 +39,46 @@ def draw_segments(explanation: Explanation, clip: ShownClip, token: int) -> Figu
     ]
     if not readings:
         return None
-    width = 0.12 + _MAP_IN + 0.25 + num_segments * _PANEL_IN + 0.1
-    height = _HEAD_IN + (1 + len(readings)) * _MAP_IN + 0.5
     own_map = int(cells(grid)[token][0])
     # Drawn as deviations from even attention, which is 1.
     relative = [weights[token] * num_segments for _, weights in readings]
     reach = max(0.25, 1.1 * max(float(np.abs(values - 1).max()) for values in relative))
     with look():
-        figure = Figure(figsize=(width, height))
+        width = _FIRST_IN + num_segments * _PANEL_IN + 0.1
+        figure = Figure(figsize=(width, _HEAD_IN + (1 + len(readings)) * _MAP_IN + 0.5))
         heading(figure, f"What the patch at {patch_name(grid, token)} reads", _CAPTION)
-
-        def place(row: int, left: float, size: tuple[float, float]) -> tuple[float, float, float, float]:
-            top = _HEAD_IN + row * _MAP_IN + (_MAP_IN - size[1]) / 2
-            return (left / width, 1 - (top + size[1]) / height, size[0] / width, size[1] / height)
-
-        first = 0.12 + _MAP_IN + 0.25
         frame = clip.frames[shown_frame(own_map, grid.num_frames)]
-        axes = figure.add_axes(place(0, 0.12, (_MAP_IN - 0.15, _MAP_IN - 0.15)))
+        axes = axes_at(figure, 0.12, _HEAD_IN + 0.07, _MAP_IN - 0.15)
         show(axes, frame)
         outline(axes, grid, token, frame.shape[0], colour=CHOSEN, linewidth=1.8)
         for segment in range(num_segments):
             shown = shown_frame(segment, num_segments)
-            axes = figure.add_axes(
-                place(0, first + segment * _PANEL_IN, (_PANEL_IN - 0.06, _PANEL_IN - 0.06))
-            )
+            axes = axes_at(figure, _FIRST_IN + segment * _PANEL_IN, _HEAD_IN + 0.26, _PANEL_IN - 0.06)
             show(axes, clip.frames[shown], f"segment {segment + 1} · {clip.times_sec[shown]:.2f} s")
-        for row, (layer, weights) in enumerate(readings, start=1):
-            axes = figure.add_axes(place(row, 0.12, (_MAP_IN - 0.15, _MAP_IN - 0.15)))
+        for row, ((layer, weights), values) in enumerate(zip(readings, relative, strict=True), start=1):
+            top_in = _HEAD_IN + row * _MAP_IN
+            axes = axes_at(figure, 0.12, top_in + 0.07, _MAP_IN - 0.15)
             show(axes, _time_map(weights.reshape(*grid.shape, -1)[own_map]))
-            axes = figure.add_axes(place(row, first, (num_segments * _PANEL_IN - 0.06, _MAP_IN - 0.55)))
-            values = relative[row - 1]
-            colours = [ACCENT if value > 1 else MUTED for value in values]
-            axes.bar(np.arange(num_segments), values - 1, bottom=1, width=0.62, color=colours)
-            axes.axhline(1, color=MUTED, linewidth=0.8)
-            axes.set_xlim(-0.5, num_segments - 0.5)
-            axes.set_ylim(max(0.0, 1 - reach), 1 + reach)
-            axes.set_xticks([])
-            axes.tick_params(labelsize=7, length=2)
-            axes.yaxis.set_major_locator(MaxNLocator(4))
-            axes.yaxis.set_major_formatter("{x:g}×")
-            axes.spines[["top", "right", "bottom"]].set_visible(False)
-            axes.set_title(
-                layer_name(layer, len(explanation.layers)), loc="left", fontsize=9, fontweight="bold", pad=4
-            )
-        _time_bar(figure, num_segments)
+            axes = axes_at(figure, _FIRST_IN, top_in + 0.28, num_segments * _PANEL_IN - 0.06, _MAP_IN - 0.55)
+            _draw_deviations(axes, values, reach)
+            name = layer_name(layer, len(explanation.layers))
+            axes.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=4)
+        _time_bar(figure)
     return figure
+
+
+def _draw_deviations(axes: Axes, values: Float[np.ndarray, " segments"], reach: float) -> None:
+    """Bars from 1, even attention, up and down."""
+    colours = [ACCENT if value > 1 else MUTED for value in values]
+    axes.bar(np.arange(len(values)), values - 1, bottom=1, width=0.62, color=colours)
+    axes.axhline(1, color=MUTED, linewidth=0.8)
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    axes.set_ylim(max(0.0, 1 - reach), 1 + reach)
+    axes.set_xticks([])
+    axes.tick_params(labelsize=7, length=2)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter("{x:g}×")
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
 
 
 _CAPTION = (
@@ -104,9 +101,8 @@ def _time_map(weights: Float[np.ndarray, "rows cols segments"]) -> UInt8[np.ndar
     return picture
 
 
-def _time_bar(figure: Figure, num_segments: int) -> None:
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((0.12 / width, 0.3 / height, (_MAP_IN - 0.15) / width, 0.08 / height))
+def _time_bar(figure: Figure) -> None:
+    axes = axes_at(figure, 0.12, figure.get_figheight() - 0.38, _MAP_IN - 0.15, 0.08)
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), TIME)
     bar = figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=[0, 1])
     early, late = bar.ax.set_xticklabels(["reads early", "reads late"], fontsize=7)

@@ -95,6 +95,23 @@ def show(axes: Axes, picture: UInt8[np.ndarray, "size size 3"], title: str = "")
         axes.set_title(title, color=MUTED, fontsize=8, pad=3)
 
 
+def axes_at(
+    figure: Figure, left_in: float, top_in: float, width_in: float, height_in: float | None = None
+) -> Axes:
+    """Axes at a place of a figure, in inches from its top left corner; square by default."""
+    width, height = figure.get_size_inches()
+    height_in = width_in if height_in is None else height_in
+    bottom = 1 - (top_in + height_in) / height
+    return figure.add_axes((left_in / width, bottom, width_in / width, height_in / height))
+
+
+def text_at(figure: Figure, left_in: float, top_in: float, text: str, **style: Any) -> None:
+    """Text at a place of a figure, in inches from its top left corner; taken as it is, without markup."""
+    width, height = figure.get_size_inches()
+    style = {"va": "top", "parse_math": False, **style}
+    figure.text(left_in / width, 1 - top_in / height, text, **style)
+
+
 def heading(figure: Figure, title: str, caption: str, *, room_in: float = 0.0) -> None:
     """Title and caption at the top left, wrapped; the caption says how to read the figure.
 
@@ -104,23 +121,12 @@ def heading(figure: Figure, title: str, caption: str, *, room_in: float = 0.0) -
         caption: Below it.
         room_in: Inches to leave free at the right.
     """
-    width, height = figure.get_size_inches()
-    free_in = width - room_in - 0.3
+    free_in = figure.get_figwidth() - room_in - 0.3
     title = textwrap.fill(title, int(free_in * 8.2))
-    top_in = 0.1
-    figure.text(
-        0.15 / width, 1 - top_in / height, title, fontsize=13, fontweight="bold", va="top", parse_math=False
-    )
-    figure.text(
-        0.15 / width,
-        1 - (top_in + 0.08 + 0.23 * len(title.splitlines())) / height,
-        textwrap.fill(caption, int(free_in * 15)),
-        color=MUTED,
-        fontsize=8.5,
-        va="top",
-        linespacing=1.35,
-        parse_math=False,
-    )
+    below_in = 0.18 + 0.23 * len(title.splitlines())
+    text_at(figure, 0.15, 0.1, title, fontsize=13, fontweight="bold")
+    caption = textwrap.fill(caption, int(free_in * 15))
+    text_at(figure, 0.15, below_in, caption, color=MUTED, fontsize=8.5, linespacing=1.35)
 
 
 def bars(axes: Axes, answers: list[tuple[str, float]], *, width: int = 46) -> None:
