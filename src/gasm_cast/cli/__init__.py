@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "runs": "list and compare runs in the terminal",
     "report": "one HTML page for a run or a comparison",
     "paper": "LaTeX tables, figures and numbers from runs",
+    "bench": "parameters, FLOPs, time and memory of the models",
 }
 
 

@@ -81,9 +81,9 @@ def measure_costs(
 def count_flops(model: FusionModel, semantic: Tensor, motion: Tensor) -> float:
     """Operations of a forward pass over the batch, as torch's counter sees them: products only."""
     # The counter does not know the processor's fused attention: computed plainly, its products count.
+    # It follows modules by their gradients, so these stay on.
     with (
         _mode(model, training=False),
-        torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),
         FlopCounterMode(display=False) as counter,
     ):

@@ -30,7 +30,7 @@ class CrossAttention(nn.Module):
       the raw context is projected by W_v afterwards.
 
     Absorbing is exact because nothing non-linear stands between projection and product;
-    query, key and value therefore have no bias (a key bias would cancel in the softmax).
+    no projection has a bias (that of keys would cancel in the softmax anyway).
 
     Args:
         query_width: Channels of the side that reads.
@@ -66,7 +66,7 @@ class CrossAttention(nn.Module):
         self.absorb = absorb
         self.query = nn.Linear(query_width, width, bias=False)
         self.key_value = nn.Linear(context_width, 2 * width, bias=False)
-        self.out = nn.Linear(width, query_width)
+        self.out = nn.Linear(width, query_width, bias=False)
 
     def computation(self, num_queries: int, num_context: int) -> Computation:
         """The computation with the fewest multiplications for these numbers of tokens."""
@@ -139,28 +139,29 @@ class CrossAttention(nn.Module):
 
     def _absorb_query(self, x: Tensor, context: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = self.num_heads
-        key, value = rearrange(self.key_value(context), "b m (kv h d) -> kv b h m d", kv=2, h=heads)
+        key, value = rearrange(self.key_value(context), "b m (kv h d) -> kv b m h d", kv=2, h=heads)
         into_query = rearrange(self.query.weight, "(h d) q -> h d q", h=heads)
         from_value = rearrange(self.out.weight, "q (h d) -> h d q", h=heads)
         # One vector of query_width for each head and context token, in place of all queries.
-        keys = rearrange(self.scale * key @ into_query, "b h m q -> b (h m) q")
-        values = rearrange(value @ from_value, "b h m q -> b (h m) q")
+        keys = torch.einsum("bmhd,hdq->bhmq", self.scale * key, into_query).flatten(1, 2)
+        values = torch.einsum("bmhd,hdq->bhmq", value, from_value).flatten(1, 2)
         # Queries stay the last axis, so that the softmax over few context tokens runs along them.
         logits = rearrange(keys @ x.mT, "b (h m) n -> b h m n", h=heads)
         weights = _softmax(logits, None if allowed is None else allowed.mT, dim=2)
-        dropped = rearrange(F.dropout(weights, self.dropout, self.training), "b h m n -> b (h m) n")
-        return dropped.mT @ values + self.out.bias, weights.mT
+        dropped = F.dropout(weights, self.dropout, self.training).flatten(1, 2)
+        return dropped.mT @ values, weights.mT
 
     def _absorb_context(self, x: Tensor, context: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         heads = self.num_heads
-        query = rearrange(self.query(x), "b n (h d) -> b h n d", h=heads)
+        query = rearrange(self.query(x), "b n (h d) -> b n h d", h=heads)
         into_key, into_value = rearrange(self.key_value.weight, "(kv h d) c -> kv h d c", kv=2, h=heads)
-        queries = rearrange(self.scale * query @ into_key, "b h n c -> b (h n) c")
+        queries = torch.einsum("bnhd,hdc->bhnc", self.scale * query, into_key).flatten(1, 2)
         logits = rearrange(queries @ context.mT, "b (h n) m -> b h n m", h=heads)
         weights = _softmax(logits, allowed, dim=-1)
-        dropped = rearrange(F.dropout(weights, self.dropout, self.training), "b h n m -> b (h n) m")
-        mixed = rearrange(dropped @ context, "b (h n) c -> b h n c", h=heads) @ into_value.mT
-        return self._merge(mixed), weights
+        dropped = F.dropout(weights, self.dropout, self.training).flatten(1, 2)
+        mixed = rearrange(dropped @ context, "b (h n) c -> b h n c", h=heads)
+        merged: Tensor = self.out(torch.einsum("bhnc,hdc->bnhd", mixed, into_value).flatten(2))
+        return merged, weights
 
 
 def _softmax(logits: Tensor, allowed: Tensor | None, dim: int) -> Tensor:

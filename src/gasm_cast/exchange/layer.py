@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,6 +21,30 @@ class ExchangeWeights(NamedTuple):
 
     semantic_from_motion: Float[Tensor, "batch heads patches segments"] | None
     motion_from_semantic: Float[Tensor, "batch heads segments patches"] | None
+
+
+class ChannelDropout(nn.Module):
+    """Dropout of whole channels, the same ones in all tokens of a clip.
+
+    Independent dropout of each token's channels all but averages out when many tokens are
+    pooled; this does not, and it draws one number where that draws one a token.
+
+    Args:
+        p: Probability that a channel is dropped; the others are scaled up by 1 / (1 - p).
+
+    Source: Efficient Object Localization Using Convolutional Networks (arXiv 1411.4280),
+    section 4.2, with tokens in the place of pixels.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """Tokens without the dropped channels; unchanged in evaluation."""
+        if not self.training or self.p == 0:
+            return x
+        return x * F.dropout(x.new_ones(len(x), 1, x.shape[2]), self.p)
 
 
 class FeedForward(nn.Sequential):
@@ -38,7 +63,7 @@ class FeedForward(nn.Sequential):
             nn.Linear(width, hidden),
             nn.GELU(),
             nn.Linear(hidden, width),
-            nn.Dropout(dropout),
+            ChannelDropout(dropout),
         )
 
 
@@ -69,7 +94,7 @@ class ExchangeLayer(nn.Module):
         reads_semantic = config.direction in ("both", "motion-from-semantic")
         self.semantic_from_motion = cross_attention() if reads_motion else None
         self.motion_from_semantic = cross_attention() if reads_semantic else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = ChannelDropout(config.dropout)
 
         def feed_forward() -> FeedForward:
             return FeedForward(width, config.feed_forward_ratio, config.dropout)

@@ -1,0 +1,137 @@
+"""The models of the efficiency table, and the claims that it decides.
+
+Like is compared with like: with feed-forward against with, without against without. The
+full-width reference gets a row in which it uses the same algebra as GASM-CAST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from gasm_cast.config import ExchangeConfig, GraphConfig, ModelConfig, PeerConfig
+from gasm_cast.evaluation.efficiency import Measurement
+from gasm_cast.evaluation.growth import RATIO_AT, Growth
+
+Quantity = Literal["flops", "train_step_sec", "saved_bytes", "parameters", "growth"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A figure, or a ratio between two models, that is to stay below a bound."""
+
+    name: str
+    quantity: Quantity
+    ours: str
+    peer: str | None
+    """What it is divided by; None bounds the figure itself."""
+    grid: str
+    target: float
+    document: str = "-"
+    """What the method's description promises."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim and what was measured."""
+
+    claim: Claim
+    value: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure stays within its target."""
+        return self.value <= self.claim.target
+
+
+def contenders(semantic_width: int) -> dict[str, ModelConfig]:
+    """Every model of the table, by the name of its row.
+
+    Args:
+        semantic_width: Width of the semantic features: published attentive probes work at
+            the width of their encoder.
+    """
+
+    def gasm_cast(*, graph: bool = True, **exchange: Any) -> ModelConfig:
+        return ModelConfig(graph=GraphConfig(enabled=graph), exchange=replace(ExchangeConfig(), **exchange))
+
+    def cross_attention(**peer: bool) -> ModelConfig:
+        return ModelConfig(kind="cross-attention", peer=replace(PeerConfig(), **peer))
+
+    return {
+        "gasm-cast": gasm_cast(feed_forward="both"),
+        "gasm-cast, motion feed-forward": gasm_cast(feed_forward="motion"),
+        "gasm-cast, no feed-forward": gasm_cast(feed_forward="none"),
+        "gasm-cast, stream form": gasm_cast(feed_forward="both", residual="stream"),
+        "gasm-cast, stream form, no feed-forward": gasm_cast(feed_forward="none", residual="stream"),
+        "gasm-cast, no graph": gasm_cast(feed_forward="both", graph=False),
+        "gasm-cast, no graph, no feed-forward": gasm_cast(feed_forward="none", graph=False),
+        "cross-attention": cross_attention(),
+        "cross-attention, no feed-forward": cross_attention(feed_forward=False),
+        "cross-attention, absorbed": cross_attention(absorbed=True),
+        "cross-attention, absorbed, no feed-forward": cross_attention(absorbed=True, feed_forward=False),
+        "attentive-probe": ModelConfig(kind="attentive-probe", peer=PeerConfig(width=semantic_width)),
+        "attentive-probe, narrow": ModelConfig(kind="attentive-probe"),
+        "bottleneck-tokens": ModelConfig(kind="bottleneck-tokens"),
+        "cast": ModelConfig(kind="cast"),
+        "concat-mlp": ModelConfig(kind="concat-mlp"),
+        "ensemble": ModelConfig(kind="ensemble"),
+        "linear": ModelConfig(kind="linear"),
+        "semantic-only": ModelConfig(kind="semantic-only"),
+        "motion-only": ModelConfig(kind="motion-only"),
+    }
+
+
+_ONE, _MANY = "1x14x14", "16x14x14"
+_CROSS, _CROSS_BARE = "cross-attention", "cross-attention, no feed-forward"
+_BARE, _LEAN, _PROBE = "gasm-cast, no feed-forward", "gasm-cast, motion feed-forward", "attentive-probe"
+_FUSION, _FUSION_BARE = "gasm-cast, no graph", "gasm-cast, no graph, no feed-forward"
+_STREAM = "gasm-cast, stream form"
+
+CLAIMS = (
+    Claim("operations, fusion part", "flops", _FUSION, _CROSS, _ONE, 0.12, "0.5"),
+    Claim("operations, fusion part", "flops", _FUSION_BARE, _CROSS_BARE, _ONE, 0.10, "0.5"),
+    Claim("operations, whole model", "flops", "gasm-cast", _CROSS, _ONE, 0.14),
+    Claim("training step", "train_step_sec", "gasm-cast", _CROSS, _ONE, 0.20, "0.7 to 0.9"),
+    Claim("training step", "train_step_sec", _STREAM, _CROSS, _ONE, 0.45, "0.7 to 0.9"),
+    Claim("training memory", "saved_bytes", "gasm-cast", _CROSS, _ONE, 0.40, "0.6 to 0.8"),
+    Claim("training memory", "saved_bytes", _BARE, _CROSS_BARE, _ONE, 0.75, "0.6 to 0.8"),
+    Claim("operations, 16 frames", "flops", "gasm-cast", _PROBE, _MANY, 0.03),
+    Claim("training step, 16 frames", "train_step_sec", "gasm-cast", _PROBE, _MANY, 0.10),
+    Claim("training memory, 16 frames", "saved_bytes", "gasm-cast", _PROBE, _MANY, 0.15),
+    Claim("operations, 16 frames", "flops", _LEAN, _PROBE, _MANY, 0.03),
+    Claim("training step, 16 frames", "train_step_sec", _LEAN, _PROBE, _MANY, 0.10),
+    Claim("training memory, 16 frames", "saved_bytes", _LEAN, _PROBE, _MANY, 0.15),
+    Claim("parameters", "parameters", "gasm-cast", None, _ONE, 8e6, "20 million"),
+)
+
+
+def decide(measurements: Sequence[Measurement], claims: Sequence[Claim] = CLAIMS) -> list[Verdict]:
+    """Verdicts on the claims whose models were measured on the grid they speak of."""
+    rows = {(row.name, row.grid): row for row in measurements}
+    verdicts = []
+    for claim in claims:
+        ours = rows.get((claim.ours, claim.grid))
+        peer = rows.get((claim.peer, claim.grid)) if claim.peer is not None else None
+        if ours is None or (claim.peer is not None and peer is None):
+            continue
+        value = float(getattr(ours, claim.quantity))
+        verdicts.append(
+            Verdict(claim, value if peer is None else value / float(getattr(peer, claim.quantity)))
+        )
+    return verdicts
+
+
+def decide_growth(growth: Growth) -> list[Verdict]:
+    """Verdicts on how graph attention grows with the nodes."""
+    layer = "graph attention"
+    slope = Claim(
+        "slope of log time over log nodes", "growth", layer, None, "784 to 6272 nodes", 1.1, "linear"
+    )
+    verdicts = [Verdict(slope, growth.slope)]
+    if growth.ratio_to_full is not None:
+        peer = "attention of all pairs with bias"
+        ratio = Claim(f"time at {RATIO_AT} nodes", "growth", layer, peer, f"{RATIO_AT} nodes", 0.25)
+        verdicts.append(Verdict(ratio, growth.ratio_to_full))
+    return verdicts
