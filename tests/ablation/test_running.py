@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from gasm_cast import cli
+from gasm_cast.ablation.running import search
+from gasm_cast.ablation.study import read_study
 from gasm_cast.config import config_hash, read_recipe
 from gasm_cast.predictions import read_predictions
 
@@ -64,9 +66,9 @@ def test_a_study_from_file_to_tables(study_file: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.slow
 def test_an_interrupted_study_goes_on(study_file: Path) -> None:
-    study_file.write_text(study_file.read_text().replace("num_epochs = 2", "num_epochs = 60"))
+    study_file.write_text(study_file.read_text().replace("num_epochs = 2", "num_epochs = 30"))
     out = study_file.parent / "out"
-    command = [sys.executable, "-m", "gasm_cast", "ablate", str(study_file), "--out", str(out), "--jobs", "1"]
+    command = [sys.executable, "-m", "gasm_cast", "ablate", str(study_file), "--out", str(out), "--jobs", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     last = out / "base" / "seed-0" / "checkpoints" / "last.pt"
     deadline = time.monotonic() + 120
@@ -82,7 +84,7 @@ def test_an_interrupted_study_goes_on(study_file: Path) -> None:
 
     assert (
         cli.main(
-            ["ablate", str(study_file), "--out", str(out), "--jobs", "1", "--only", "linear", "--seeds", "0"]
+            ["ablate", str(study_file), "--out", str(out), "--jobs", "2", "--only", "linear", "--seeds", "0"]
         )
         == 0
     )
@@ -92,6 +94,14 @@ def test_an_interrupted_study_goes_on(study_file: Path) -> None:
     starts = [line["step"] for line in steps if line["event"] == "start"]
     assert len(starts) == 2
     assert starts[0] == 0 < starts[1]  # taken up where it stood
+
+
+def test_a_search_chooses_among_the_grid_and_learns_from_all_clips_afterwards(study_file: Path) -> None:
+    base = read_study(study_file).variants[0].recipe
+    chosen = search(base, ["training.learning_rate=1e-7,1e-2"], study_file.parent / "search")
+    assert chosen.training.learning_rate == 1e-2  # the other one learns nothing in two epochs
+    assert chosen.data.held_out == base.data.held_out == 0
+    assert chosen.model == base.model
 
 
 def test_missing_features_stop_a_study_before_it_starts(
