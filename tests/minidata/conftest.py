@@ -6,13 +6,13 @@ import pytest
 
 from gasm_cast.minidata import generate
 
-NUM_CLASSES = 3
+NUM_CLASSES = 2
 CLIPS = (2, 1, 1)
 
 
 @pytest.fixture(scope="session")
 def draw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes, two clips each to train on, one each to validate and test, by one process."""
+    """Two classes, two clips each to train on, one each to validate and test, by one process."""
     out = tmp_path_factory.mktemp("mini") / "draw"
     generate(out, seed=5, num_classes=NUM_CLASSES, clips_per_class=CLIPS)
     return out

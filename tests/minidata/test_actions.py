@@ -66,10 +66,10 @@ def test_opposites_are_each_other_backwards(
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_held_things_move_as_named(seed: int) -> None:
-    assert moved(act("Moving something up", seed), 2) > 0.08
-    assert moved(act("Moving something down", seed), 2) < -0.08
-    assert moved(act("Moving something towards the camera", seed), 1) < -0.3
-    assert moved(act("Moving something away from the camera", seed), 1) > 0.3
+    assert moved(act("Moving something up", seed), 2) > 0.06
+    assert moved(act("Moving something down", seed), 2) < -0.06
+    assert moved(act("Moving something towards the camera", seed), 1) < -0.25
+    assert moved(act("Moving something away from the camera", seed), 1) > 0.25
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -144,9 +144,9 @@ def test_falls_have_no_hand_and_end_on_the_table(seed: int) -> None:
     for script in (rock, feather):
         assert not script.hands
         assert script.bodies[0].position[:, 2].min() >= 0
-        assert script.bodies[0].position[0, 2] > 0.3
+        assert script.bodies[0].position[0, 2] > 0.25
     fastest = [np.abs(np.diff(script.bodies[0].position[:, 2])).max() for script in (rock, feather)]
-    assert fastest[0] > 5 * fastest[1]
+    assert fastest[0] > 3 * fastest[1]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -168,11 +168,27 @@ def test_camera_moves_and_things_stay(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_only_the_empty_container_is_tilted_to_the_camera(seed: int) -> None:
-    empty = acts_held.show_empty(stage(seed))
-    assert empty.named[0].thing.opening is not None
-    tilt = empty.bodies[0].tilt
-    assert tilt is not None
-    assert tilt[0] == 0
-    assert tilt[-1] > 0.6
-    assert acts_held.show(stage(seed)).bodies[0].tilt is None
+def test_empty_and_filled_containers_are_shown_by_the_same_movement(seed: int) -> None:
+    empty, inside = acts_held.show_empty(stage(seed)), acts_held.show_inside(stage(seed))
+    assert empty.bodies[0].content is None
+    assert inside.bodies[0].content is inside.named[0]
+    for script in (empty, inside):
+        assert script.bodies[0].item.thing.opening is not None
+        tilt = script.bodies[0].tilt
+        assert tilt is not None
+        assert tilt[0] == 0
+        assert tilt[-1] > 0.4
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_shown_things_stand_on_or_beside_each_other(seed: int) -> None:
+    top, beside = acts_place.show_on_top(stage(seed)), acts_place.show_next_to(stage(seed))
+    for script in (top, beside):
+        assert all(np.ptp(body.position, axis=0).max() == 0 for body in script.bodies)
+        assert script.hands[0].grip == "point"
+    above, below = (body.position[0] for body in top.bodies)
+    assert above[2] > 0 == below[2]
+    np.testing.assert_allclose(above[:2], below[:2], atol=0.01)
+    one, other = (body.position[0] for body in beside.bodies)
+    assert one[2] == other[2] == 0
+    assert abs(one[0] - other[0]) > sum(item.thing.half_width for item in beside.named)

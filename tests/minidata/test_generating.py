@@ -11,7 +11,7 @@ from gasm_cast.errors import InputError
 from gasm_cast.minidata import TEMPLATES, generate, generating
 
 JSON_FILES = ("labels.json", "train.json", "validation.json", "test.json", "test-answers.csv", "mini.json")
-NUM_CLASSES = 3
+NUM_CLASSES = 2
 CLIPS = (2, 1, 1)
 
 

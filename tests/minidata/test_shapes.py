@@ -14,7 +14,7 @@ from gasm_cast.minidata.shapes import (
     trace,
     union,
 )
-from gasm_cast.minidata.things import upside_down
+from gasm_cast.minidata.things import filled, upside_down
 
 
 def at(*points: tuple[float, float, float]) -> np.ndarray:
@@ -98,3 +98,18 @@ def test_variants_of_a_kind_differ_and_are_repeatable() -> None:
     catalogue.item.cache_clear()
     assert catalogue.item(3, "duck", 2).thing.extent == first.extent
     assert catalogue.item(4, "duck", 2).thing.extent != first.extent
+
+
+def test_filled_container_holds_its_content_on_the_floor() -> None:
+    bowl, egg = catalogue.item(0, "bowl", 0).thing, catalogue.item(0, "egg", 0).thing
+    both = filled(bowl, egg)
+    assert bowl.opening is not None
+    middle = at((0, 0, bowl.opening.floor + egg.height / 2))
+    assert bowl.solid(middle)[0] > 0 > both.solid(middle)[0]
+    np.testing.assert_array_equal(
+        both.material.pattern(middle), egg.material.pattern(at((0, 0, egg.height / 2)))
+    )
+    wall = at((bowl.half_width * 0.99, 0, bowl.height * 0.97))
+    np.testing.assert_array_equal(both.material.pattern(wall), bowl.material.pattern(wall))
+    with pytest.raises(ValueError, match="only a container"):
+        filled(egg, bowl)

@@ -1,6 +1,6 @@
 """Something-Something mini: a built-in data set, rendered from one seed.
 
-The real Something-Something V2 may not be redistributed. Mini plays thirty of its
+The real Something-Something V2 may not be redistributed. Mini plays thirty-two of its
 templates on a table-top, in the real one's folder layout, with the same demands: many
 classes differ only in direction or order of time, many only in what is there, so that
 neither motion nor appearance is enough.

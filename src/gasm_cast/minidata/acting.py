@@ -118,7 +118,7 @@ def any_yaw(stage: Stage, item: Item) -> float:
 
 def spot(stage: Stage, spread: float = 0.6) -> tuple[float, float]:
     """Somewhere in the middle of the table that the camera sees."""
-    return stage.uniform(-spread, spread) * stage.reach, stage.uniform(-0.07, 0.07)
+    return stage.uniform(-spread, spread) * stage.reach, stage.uniform(-0.04, 0.04)
 
 
 def moving(

@@ -19,7 +19,7 @@ from gasm_cast.minidata.materials import Light
 from gasm_cast.minidata.placing import Affine
 from gasm_cast.minidata.scene import Body, Hand
 from gasm_cast.minidata.sprites import RollingSprite, Sprite, object_sprite, rolling_sprite
-from gasm_cast.minidata.things import upside_down
+from gasm_cast.minidata.things import filled, upside_down
 
 _CLOSURE_STEPS = 3
 _TILTS_PER_RAD = 6
@@ -55,6 +55,8 @@ class BodyActor:
     def __init__(self, body: Body, light: Light, *, pitch_rad: float, px_per_m: float) -> None:
         self._body, self._light = body, light
         self._thing = upside_down(body.item.thing) if body.covers else body.item.thing
+        if body.content is not None:
+            self._thing = filled(self._thing, body.content.thing)
         self._pitch_rad, self._px_per_m = pitch_rad, px_per_m
         self._tilted: dict[int, Sprite] = {}
         self._shadows: dict[int, tuple[UInt8[np.ndarray, "r c"], int]] = {}

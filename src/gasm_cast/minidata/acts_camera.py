@@ -20,7 +20,7 @@ def _still_life(stage: Stage, move: CameraMove) -> Script:
 def approach(stage: Stage) -> Script:
     """The camera comes nearer."""
     begin, end = stage.moments(0.15, 0.65, 0.2)
-    way = stage.uniform(0.24, 0.4) * ease(stage.times, begin, end)
+    way = stage.uniform(0.22, 0.36) * ease(stage.times, begin, end)
     offset = -stage.uniform(0.05, 0.2)
     zero = np.zeros_like(way)
     return _still_life(stage, CameraMove(offset + way, zero, zero))
@@ -36,7 +36,7 @@ def move_off(stage: Stage) -> Script:
 def turn_sideways(stage: Stage, direction: int) -> Script:
     """The camera turns left (-1) or right (1)."""
     begin, end = stage.moments(0.15, 0.65, 0.2)
-    angle = np.radians(stage.uniform(11, 20))
+    angle = np.radians(stage.uniform(8, 15))
     yaw = direction * angle * (ease(stage.times, begin, end) - stage.uniform(0.25, 0.6))
     return _still_life(stage, CameraMove(np.zeros_like(yaw), yaw, np.zeros_like(yaw)))
 
@@ -44,6 +44,6 @@ def turn_sideways(stage: Stage, direction: int) -> Script:
 def turn_vertically(stage: Stage, direction: int) -> Script:
     """The camera turns up (-1) or down (1)."""
     begin, end = stage.moments(0.15, 0.65, 0.2)
-    angle = np.radians(stage.uniform(9, 16))
+    angle = np.radians(stage.uniform(7, 12))
     pitch = direction * angle * (ease(stage.times, begin, end) - stage.uniform(0.3, 0.6))
     return _still_life(stage, CameraMove(np.zeros_like(pitch), np.zeros_like(pitch), pitch))

@@ -80,8 +80,13 @@ def put_onto(stage: Stage) -> Script:
     item, platform = stage.pick("small"), stage.pick("platform")
     x, y = acting.spot(stage)
     other = acting.resting(stage, platform, x, y)
-    top = platform.thing.height if platform.thing.height > 0.02 else 0.6 * platform.thing.height
-    return _put(stage, item, (x, y - 0.002, top), (other,), named=(item, platform))
+    return _put(stage, item, (x, y - 0.002, _top(platform)), (other,), named=(item, platform))
+
+
+def _top(platform: Item) -> float:
+    """Height on which a thing stands: a plate is lower inside than at its rim."""
+    height = platform.thing.height
+    return height if height > 0.02 else 0.6 * height
 
 
 def put_into(stage: Stage) -> Script:
@@ -186,3 +191,30 @@ def uncover(stage: Stage) -> Script:
     """A thing that another has hidden comes into sight."""
     script = cover(stage).reversed()
     return dataclasses.replace(script, named=script.named[:1])
+
+
+def show_on_top(stage: Stage) -> Script:
+    """Two things stand there, one on the other, and a finger points at them."""
+    item, platform = stage.pick("small"), stage.pick("platform")
+    x, y = acting.spot(stage, 0.4)
+    below = acting.resting(stage, platform, x, y)
+    above = acting.resting(stage, item, x, y - 0.002, z=_top(platform))
+    return _pointed_at(stage, (item, platform), (above, below))
+
+
+def show_next_to(stage: Stage) -> Script:
+    """Two things stand there, side by side, and a finger points at them."""
+    item, platform = stage.pick("small"), stage.pick("platform")
+    x, y = acting.spot(stage, 0.25)
+    gap = item.thing.half_width + platform.thing.half_width + stage.uniform(0.008, 0.03)
+    first = acting.resting(stage, item, x + stage.side() * gap, y + stage.uniform(-0.015, 0.015))
+    return _pointed_at(stage, (item, platform), (first, acting.resting(stage, platform, x, y)))
+
+
+def _pointed_at(stage: Stage, named: tuple[Item, Item], bodies: tuple[Body, Body]) -> Script:
+    azimuth = acting.any_azimuth(stage)
+    enter, leave = stage.moments(0.35, 0.35, 0.3)
+    touch = acting.grip_point(named[0], bodies[0].position, azimuth, "point")
+    touch += (0.02 + named[0].thing.half_width) * acting.arm_direction(azimuth, 0.4)
+    hand = acting.reach(stage, "point", touch, azimuth, enter=(0.0, enter), leave=(leave, leave + 0.6))
+    return Script(named, bodies, stage.still(), (hand,))

@@ -13,9 +13,9 @@ from gasm_cast.minidata.scene import Body, Script, Stage
 
 def _slide(stage: Stage, direction: int, begin: float, end: float) -> Places:
     """A way across the picture, a little aslant."""
-    length = stage.uniform(0.7, 1.15) * stage.reach
+    length = stage.uniform(0.75, 1.15) * stage.reach
     middle = stage.uniform(-0.18, 0.18) * stage.reach
-    y, slant = stage.uniform(-0.06, 0.06), stage.uniform(-0.05, 0.05)
+    y, slant = stage.uniform(-0.04, 0.03), stage.uniform(-0.04, 0.04)
     share = ease(stage.times, begin, end)
     x = middle + direction * length * (share - 0.5)
     return np.stack([x, y + slant * (share - 0.5), np.zeros_like(x)], axis=1)
@@ -64,12 +64,12 @@ def roll(stage: Stage) -> Script:
     item, direction = stage.pick("roller"), stage.side()
     enter, contact = stage.moments(0.22, 0.08, 0.7)
     start = -direction * stage.uniform(0.35, 0.7) * stage.reach
-    speed, friction, push_sec = stage.uniform(0.35, 0.75), stage.uniform(0.1, 0.3), 0.2
+    speed, friction, push_sec = stage.uniform(0.25, 0.55), stage.uniform(0.08, 0.25), 0.2
     during = np.clip(stage.times - contact, 0, push_sec)
     way = 0.5 * speed / push_sec * during**2 + slow_down(stage.times, contact + push_sec, speed, friction)
     path = np.zeros((len(stage.times), 3))
     path[:, 0] = start + direction * way
-    path[:, 1] = stage.uniform(-0.06, 0.06)
+    path[:, 1] = stage.uniform(-0.04, 0.03)
     azimuth = acting.forearm_azimuth(stage, -direction)
     grip: Grip = "flat" if stage.rng.random() < 0.6 else "point"
     # The hand follows as long as it pushes, then stays behind.
@@ -85,10 +85,10 @@ def collide(stage: Stage) -> Script:
     """Two rolling things meet, and both are thrown back."""
     first, second = stage.pick("roller"), stage.pick("roller")
     (meet,) = stage.moments(0.45, 0.55)
-    speeds = stage.uniform(0.3, 0.6), -stage.uniform(0.3, 0.6)
+    speeds = stage.uniform(0.22, 0.45), -stage.uniform(0.22, 0.45)
     masses = first.thing.roll_radius**3, second.thing.roll_radius**3
     after = deflected(speeds, masses, restitution=stage.uniform(0.6, 0.9))
-    middle, y = stage.uniform(-0.2, 0.2) * stage.reach, stage.uniform(-0.05, 0.05)
+    middle, y = stage.uniform(-0.2, 0.2) * stage.reach, stage.uniform(-0.04, 0.03)
     gap = first.thing.roll_radius + second.thing.roll_radius
     bodies = []
     for item, before, then, offset, turn in zip(
@@ -122,7 +122,7 @@ def fall_like_rock(stage: Stage) -> Script:
     item = stage.pick("small")
     x, y = acting.spot(stage)
     (start,) = stage.moments(0.35, 0.65)
-    height = stage.uniform(0.5, 0.7)
+    height = stage.uniform(0.4, 0.55)
     heights = fall(stage.times, start, height, 0.0, stage.uniform(0.1, 0.4))
     path = np.stack([np.full_like(heights, x), np.full_like(heights, y), heights], axis=1)
     path[:, 0] += stage.uniform(-0.06, 0.06) * (height - heights) / height
@@ -136,7 +136,7 @@ def fall_like_feather(stage: Stage) -> Script:
     item = stage.pick("light")
     x, y = acting.spot(stage, 0.5)
     (start,) = stage.moments(0.12, 0.88)
-    place, lean = flutter(stage.rng, stage.times, start, stage.uniform(0.32, 0.42), 0.0)
+    place, lean = flutter(stage.rng, stage.times, start, stage.uniform(0.27, 0.34), 0.0)
     path = place + np.array([x, y, 0.0])
     body = Body(item, path, yaw=stage.uniform(-0.5, 0.5), lean=lean)
     return Script((item,), (body,), stage.still())

@@ -130,11 +130,11 @@ def film(
     How the camera stands and shakes is drawn without a look at the action, so it tells
     nothing about the label.
     """
-    distance = rng.uniform(0.8, 1.05)
-    pitch = np.radians(rng.uniform(19, 36))
-    view_height = rng.uniform(0.4, 0.5)
+    distance = rng.uniform(0.75, 0.95)
+    pitch = np.radians(rng.uniform(27, 44))
+    view_height = rng.uniform(0.29, 0.35)
     side = rng.uniform(-0.06, 0.06)
-    target = np.array([rng.uniform(-0.03, 0.03), rng.uniform(-0.03, 0.03), rng.uniform(0.06, 0.09)])
+    target = np.array([rng.uniform(-0.02, 0.02), rng.uniform(-0.02, 0.02), rng.uniform(0.035, 0.055)])
     towards = np.array([-side / distance, np.cos(pitch), -np.sin(pitch)])
     shake = rng.gamma(2.0, 0.5)
     tremor = [_drift(rng, times) * shake for _ in range(6)]
@@ -143,8 +143,8 @@ def film(
     position = start + towards * move.forward[:, None] + drift
     return CameraPath(
         position=position,
-        yaw=np.arctan2(towards[0], towards[1]) + move.yaw + np.radians(0.35) * tremor[3],
-        pitch=pitch + move.pitch + np.radians(0.3) * tremor[4],
+        yaw=np.arctan2(towards[0], towards[1]) + move.yaw + np.radians(0.25) * tremor[3],
+        pitch=pitch + move.pitch + np.radians(0.22) * tremor[4],
         roll=np.radians(rng.normal(0, 1.2)) + np.radians(0.3) * tremor[5],
         focal_px=height_px * distance / view_height,
         width_px=width_px,

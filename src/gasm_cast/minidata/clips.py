@@ -114,7 +114,7 @@ def plan_clip(seed: int, key: ClipKey) -> ClipPlan:
     variants = VARIANTS[key.split]
     table = (str(setting.choice(list(TABLES))), int(setting.choice(variants)))
     wall = (str(setting.choice(list(WALLS))), int(setting.choice(variants)))
-    stage = Stage(rng, times, 0.22 * width_px / HEIGHT_PX, seed, key.split)
+    stage = Stage(rng, times, 0.15 * width_px / HEIGHT_PX, seed, key.split)
     script = TEMPLATES[key.label].act(stage)
     return ClipPlan(
         key=key,
@@ -136,13 +136,13 @@ def plan_clip(seed: int, key: ClipKey) -> ClipPlan:
 
 
 def _bystanders(stage: Stage, script: Script) -> tuple[Body, ...]:
-    """Things that stand about, out of the way of what happens."""
+    """Things that stand about, out of the way of what happens; most of them lie behind it."""
     bodies: list[Body] = []
-    wanted = int(stage.rng.integers(0, 5))
+    wanted = int(stage.rng.choice(4, p=(0.4, 0.3, 0.2, 0.1)))
     for _ in range(24):
         if len(bodies) == wanted:
             break
-        x, y = stage.uniform(-0.75, 0.75), stage.uniform(-0.1, 0.34)
+        x, y = stage.uniform(-0.5, 0.5), stage.uniform(-0.05, 0.34)
         near = min(
             float(np.hypot(body.position[:, 0] - x, body.position[:, 1] - y).min())
             for body in (*script.bodies, *bodies)

@@ -67,7 +67,7 @@ class Light:
         azimuth = rng.uniform(-np.pi, np.pi)
         tilt = np.radians(rng.uniform(22, 50))
         direction = np.array([np.sin(tilt) * np.sin(azimuth), -np.sin(tilt) * np.cos(azimuth), np.cos(tilt)])
-        warmth = rng.normal(0, 0.055)
+        warmth = rng.normal(0, 0.03)
         tint = np.array([1 + warmth, 1 + 0.2 * rng.normal(0, 0.03), 1 - warmth])
         return cls(direction.astype(np.float32), float(rng.uniform(0.4, 0.72)), tint.astype(np.float32))
 

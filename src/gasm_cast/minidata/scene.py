@@ -34,6 +34,7 @@ class Body:
         stretch: Width and height over the true ones.
         ground: Height of what lies below it.
         covers: Set upside down, to cover others.
+        content: What lies in it and turns with it.
         nearer: Drawn as if it were nearer by so much, m.
     """
 
@@ -46,6 +47,7 @@ class Body:
     stretch: Float[np.ndarray, "frames 2"] | None = None
     ground: Frames | None = None
     covers: bool = False
+    content: Item | None = None
     nearer: float = 0.0
 
     def reversed(self) -> Body:

@@ -46,9 +46,19 @@ class Template:
         return words[0].lower() + words[1:]
 
 
+def _sides(act: Callable[..., Script], *, first: int) -> tuple[Callable[[Stage], Script], ...]:
+    """The action towards both sides."""
+    return partial(act, direction=first), partial(act, direction=-first)
+
+
+_push_right, _push_left = _sides(acts_table.push, first=1)
+_pull_right, _pull_left = _sides(acts_table.pull, first=1)
+_turn_left, _turn_right = _sides(acts_camera.turn_sideways, first=-1)
+_turn_up, _turn_down = _sides(acts_camera.turn_vertically, first=-1)
+
 TEMPLATES: tuple[Template, ...] = (
-    Template("Pushing [something] from left to right", 93, partial(acts_table.push, direction=1)),
-    Template("Pushing [something] from right to left", 94, partial(acts_table.push, direction=-1)),
+    Template("Pushing [something] from left to right", 93, _push_right),
+    Template("Pushing [something] from right to left", 94, _push_left),
     Template("Moving [something] up", 45, acts_held.move_up),
     Template("Moving [something] down", 43, acts_held.move_down),
     Template("Putting [something] into [something]", 106, acts_place.put_into),
@@ -57,41 +67,27 @@ TEMPLATES: tuple[Template, ...] = (
     Template("Pretending to put [something] into [something]", 72, acts_place.pretend_put_into),
     Template("Covering [something] with [something]", 6, acts_place.cover),
     Template("Uncovering [something]", 171, acts_place.uncover),
+    Template("Putting [something] on a surface", 109, acts_place.put_on_surface),
+    Template("Picking [something] up", 47, acts_place.pick_up),
+    Template("Pretending to pick [something] up", 68, acts_place.pretend_pick_up),
+    Template("Putting [something] next to [something]", 107, acts_place.put_next_to),
+    Template("Showing that [something] is empty", 129, acts_held.show_empty),
+    Template("Showing that [something] is inside [something]", 130, acts_held.show_inside),
+    Template("Showing [something] on top of [something]", 127, acts_place.show_on_top),
+    Template("Showing [something] next to [something]", 126, acts_place.show_next_to),
     Template("Moving [something] towards the camera", 44, acts_held.move_closer),
     Template("Moving [something] away from the camera", 41, acts_held.move_away),
     Template("Approaching [something] with your camera", 0, acts_camera.approach),
     Template("Moving away from [something] with your camera", 32, acts_camera.move_off),
-    Template("Picking [something] up", 47, acts_place.pick_up),
-    Template("Pretending to pick [something] up", 68, acts_place.pretend_pick_up),
-    Template("Putting [something] on a surface", 109, acts_place.put_on_surface),
-    Template("Putting [something] next to [something]", 107, acts_place.put_next_to),
-    Template(
-        "Turning the camera left while filming [something]",
-        166,
-        partial(acts_camera.turn_sideways, direction=-1),
-    ),
-    Template(
-        "Turning the camera right while filming [something]",
-        167,
-        partial(acts_camera.turn_sideways, direction=1),
-    ),
     Template("Rolling [something] on a flat surface", 122, acts_table.roll),
-    Template("[Something] colliding with [something] and both are being deflected", 132, acts_table.collide),
     Template("[Something] falling like a rock", 135, acts_table.fall_like_rock),
     Template("[Something] falling like a feather or paper", 134, acts_table.fall_like_feather),
-    Template("Pulling [something] from left to right", 86, partial(acts_table.pull, direction=1)),
-    Template("Pulling [something] from right to left", 87, partial(acts_table.pull, direction=-1)),
-    Template("Showing [something] to the camera", 128, acts_held.show),
-    Template("Showing that [something] is empty", 129, acts_held.show_empty),
-    Template(
-        "Turning the camera upwards while filming [something]",
-        168,
-        partial(acts_camera.turn_vertically, direction=-1),
-    ),
-    Template(
-        "Turning the camera downwards while filming [something]",
-        165,
-        partial(acts_camera.turn_vertically, direction=1),
-    ),
+    Template("[Something] colliding with [something] and both are being deflected", 132, acts_table.collide),
+    Template("Pulling [something] from left to right", 86, _pull_right),
+    Template("Pulling [something] from right to left", 87, _pull_left),
+    Template("Turning the camera left while filming [something]", 166, _turn_left),
+    Template("Turning the camera right while filming [something]", 167, _turn_right),
+    Template("Turning the camera upwards while filming [something]", 168, _turn_up),
+    Template("Turning the camera downwards while filming [something]", 165, _turn_down),
 )
 """All classes, in the order in which a smaller draw takes them."""

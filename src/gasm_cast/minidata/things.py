@@ -79,6 +79,28 @@ def upside_down(thing: Thing) -> Thing:
     return dataclasses.replace(thing, solid=lambda p: thing.solid(flipped(p)), material=looks, opening=None)
 
 
+def filled(container: Thing, content: Thing) -> Thing:
+    """A container with a thing on its floor, as one solid, so that they turn together."""
+    opening = container.opening
+    if opening is None:
+        raise ValueError(f"only a container can be filled, got {container.name}")
+    floor = np.array([[0.0], [0.0], [opening.floor]], np.float32)
+
+    def solid(p: Float32[np.ndarray, "3 points"]) -> Float32[np.ndarray, " points"]:
+        return np.minimum(container.solid(p), content.solid(p - floor))
+
+    def is_content(p: Float32[np.ndarray, "3 points"]) -> Bool[np.ndarray, " points"]:
+        return np.asarray(content.solid(p - floor) < container.solid(p))
+
+    pattern = materials.parted(
+        container.material.pattern, (is_content, lambda p: content.material.pattern(p - floor))
+    )
+    x, y, z = container.extent
+    extent = (x, y, max(z, opening.floor + content.height))
+    looks = dataclasses.replace(container.material, pattern=pattern)
+    return dataclasses.replace(container, solid=solid, material=looks, extent=extent)
+
+
 def pick_colour(rng: np.random.Generator, *words: str) -> tuple[str, Rgb]:
     """A colour word (of all, or of those given) and a shade of it."""
     choices = words or tuple(COLOURS)
