@@ -92,6 +92,8 @@ class ExchangeConfig:
     """Streams that pass through a feed-forward after each exchange."""
     feed_forward_ratio: float = 4.0
     """Hidden width of that feed-forward over the bottleneck's width."""
+    positions: Literal["learned", "none"] = "learned"
+    """Positions (t, y, x) added to the tokens of both streams before they exchange."""
     residual: Literal["stream", "bottleneck"] = "bottleneck"
     """Expand to the full widths after each phase, or stay in the bottleneck until the end."""
     dropout: float = 0.1

@@ -61,6 +61,10 @@ def _expansion(bottleneck_width: int, width: int) -> nn.Linear:
     return linear
 
 
+def _placed(tokens: Tensor, positions: GridPositions | None) -> Tensor:
+    return tokens if positions is None else tokens + positions()
+
+
 class StreamExchangeLayer(nn.Module):
     """B-CAST layer between streams of their own widths: compress, exchange, expand, add.
 
@@ -72,8 +76,9 @@ class StreamExchangeLayer(nn.Module):
         width = config.exchange.width
         self.semantic_compress = Compress(semantic.width, width)
         self.motion_compress = Compress(motion.width, width)
-        self.semantic_positions = GridPositions(semantic.grid, width)
-        self.motion_positions = GridPositions(motion.grid, width)
+        positioned = config.exchange.positions == "learned"
+        self.semantic_positions = GridPositions(semantic.grid, width) if positioned else None
+        self.motion_positions = GridPositions(motion.grid, width) if positioned else None
         self.exchange = ExchangeLayer(config.exchange)
         self.semantic_expand = _expansion(width, semantic.width)
         self.motion_expand = _expansion(width, motion.width)
@@ -90,8 +95,8 @@ class StreamExchangeLayer(nn.Module):
 
     def _enter(self, semantic: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         return (
-            self.semantic_compress(semantic) + self.semantic_positions(),
-            self.motion_compress(motion) + self.motion_positions(),
+            _placed(self.semantic_compress(semantic), self.semantic_positions),
+            _placed(self.motion_compress(motion), self.motion_positions),
         )
 
 
@@ -160,7 +165,7 @@ class GasmCast(FusionModel):
             GraphAttention(inner[1].width, motion.grid, graph, graph.motion_num_similar)
             for _ in range(num_graphs)
         )
-        positioned = narrow and num_exchanges > 0
+        positioned = narrow and num_exchanges > 0 and exchange.positions == "learned"
         self.semantic_positions = GridPositions(semantic.grid, exchange.width) if positioned else None
         self.motion_positions = GridPositions(motion.grid, exchange.width) if positioned else None
         self.layers = nn.ModuleList(
@@ -270,9 +275,7 @@ class GasmCast(FusionModel):
 
     def _place(self, s: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         """Add positions in the bottleneck; the layers of the stream form have their own."""
-        if self.semantic_positions is None or self.motion_positions is None:
-            return s, m
-        return s + self.semantic_positions(), m + self.motion_positions()
+        return _placed(s, self.semantic_positions), _placed(m, self.motion_positions)
 
     def _read_out(self, semantic: Tensor, motion: Tensor, s: Tensor, m: Tensor) -> Tensor:
         if self.ends is not None:
