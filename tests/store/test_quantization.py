@@ -14,8 +14,8 @@ from .conftest import clip, contents, describe, write
 
 def restored(tokens: torch.Tensor) -> torch.Tensor:
     stored = quantize(tokens)
-    scale = stored.channel_scale.expand(len(tokens), -1)
-    return dequantize(stored.tokens, stored.token_scale, scale, torch.empty_like(tokens))
+    channel_scale = stored.channel_scale.expand(len(tokens), 1, -1)
+    return dequantize(stored.tokens, stored.token_scale[:, :, None], channel_scale, torch.empty_like(tokens))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-6, 1e4))

@@ -1,3 +1,4 @@
+import gc
 import json
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from gasm_cast.errors import InputError
 from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, provenance
-from gasm_cast.store.rows import MappedShard
+from gasm_cast.store.rows import ShardFile
 
 from .conftest import MOTION, SEMANTIC, clip, describe, write
 
@@ -39,8 +40,9 @@ def test_missing_ids_are_named_with_their_reason(store: FeatureStore, ids: list[
     assert f"'nowhere', '{ids[5]}' (failed: cannot decode {ids[5]}), '~', ''" in str(refusal.value)
 
 
-def test_reads_nothing(store: FeatureStore) -> None:
-    features = store.read([])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_reads_nothing(store: FeatureStore, dtype: torch.dtype) -> None:
+    features = store.read([], dtype=dtype)
     assert features.semantic.shape == (0, SEMANTIC.grid.num_tokens, SEMANTIC.width)
 
 
@@ -83,14 +85,14 @@ def test_batches_may_be_left_early_and_errors_come_through(store: FeatureStore) 
 
 
 def slow_down(monkeypatch: pytest.MonkeyPatch, sec: float) -> None:
-    """As on a slow disk: every row takes its time."""
-    decode = MappedShard.decode
+    """As on a slow disk: every row of each stream takes half of this time."""
+    read = ShardFile.read
 
-    def slow(self: MappedShard, stream: str, row: int, out: torch.Tensor) -> None:
-        time.sleep(sec)
-        decode(self, stream, row, out)
+    def slow(self: ShardFile, name: str, row: int, out: memoryview) -> None:
+        time.sleep(sec / 2)
+        read(self, name, row, out)
 
-    monkeypatch.setattr(MappedShard, "decode", slow)
+    monkeypatch.setattr(ShardFile, "read", slow)
 
 
 def test_waiting_is_measured(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,22 +113,43 @@ def test_a_slow_consumer_does_not_wait(store: FeatureStore, monkeypatch: pytest.
     assert max(waits[1:]) < 0.01
 
 
-def test_mapped_memory_is_let_go(
-    store: FeatureStore, ids: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gasm_cast.store.rows.RESIDENT_BYTES", 5 * store.description.view_bytes)
-    folder = store.path.resolve().as_posix()
+def test_few_files_stay_open_and_none_is_mapped(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gasm_cast.store.rows.MOST_OPEN_FILES", 2)
+    store = FeatureStore.open(store.path)
+    folder = store.path.resolve()
 
-    def num_mapped() -> int:
-        return Path("/proc/self/maps").read_text().count(folder)
+    def num_open() -> int:
+        links = (os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+        return sum(folder in Path(target).parents for target in links)
 
-    most = 0
     for batch in store.batches([np.arange(start, 29, 7) for start in range(7)], num_threads=1):
-        most = max(most, num_mapped())
         expected = clip(store.ids[batch.rows[-1]], "semantic", 2)[0]
         np.testing.assert_array_equal(batch.features.semantic[-1].numpy(), expected)
-    assert most < 8  # not all shards at once
-    assert num_mapped() <= 5
+        assert folder.as_posix() not in Path("/proc/self/maps").read_text()
+    assert num_open() == 2
+    del store
+    gc.collect()
+    assert num_open() == 0
+
+
+def test_a_shard_that_shrinks_while_it_is_open_is_named(store: FeatureStore) -> None:
+    store.read_rows(np.arange(4))
+    os.truncate(store.path / "shards" / "00000.safetensors", 4200)
+    with pytest.raises(InputError, match=r"00000\.safetensors: cut short since the store was opened"):
+        store.read_rows(np.arange(4))
+
+
+def test_batches_of_several_blocks_decode_like_single_rows(
+    tmp_path: Path, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "store", ids, describe(dtype="int8"))
+    store = FeatureStore.open(tmp_path / "store")
+    single = torch.cat([store.read_rows(np.array([row])).semantic for row in range(30)])
+    three_rows = 3 * SEMANTIC.grid.num_tokens * SEMANTIC.width * 4
+    monkeypatch.setattr("gasm_cast.store.rows.BLOCK_BYTES", three_rows)
+    rows = [np.arange(10), np.arange(10, 18), np.arange(29, 19, -1)]  # whole, cut and short blocks
+    for batch in store.batches(rows):
+        assert torch.equal(batch.features.semantic, single[batch.rows])
 
 
 @pytest.mark.parametrize("method", ["none", "fork", "spawn"])

@@ -60,8 +60,8 @@ def quantize(tokens: Float32[Tensor, "rows tokens width"]) -> Quantized:
 
 def dequantize(
     quantized: Int8[Tensor, "rows tokens width"],
-    token_scale: Float[Tensor, "rows tokens"],
-    channel_scale: Float[Tensor, "rows width"],
+    token_scale: Float[Tensor, "rows tokens 1"],
+    channel_scale: Float[Tensor, "rows 1 width"],
     out: Float[Tensor, "rows tokens width"],
 ) -> Float[Tensor, "rows tokens width"]:
     """Fill `out` with the tokens, on the device where all arguments lie.
@@ -74,4 +74,4 @@ def dequantize(
         channel_scale: Channel scale of the shard that each row comes from.
         out: Where the result goes.
     """
-    return out.copy_(quantized).mul_(token_scale[:, :, None]).mul_(channel_scale[:, None, :])
+    return out.copy_(quantized).mul_(token_scale).mul_(channel_scale)

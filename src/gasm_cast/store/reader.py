@@ -40,7 +40,7 @@ class FeatureStore:
                 f"{self.manifest['num_samples']}; `gasm-cast store verify` tells more"
             )
         _check_sizes(path, self.manifest["shards"])
-        self._files = ShardFiles(self.shard_paths, view_bytes=self.description.view_bytes)
+        self._files = ShardFiles(self.shard_paths)
 
     @classmethod
     def open(cls, path: Path) -> FeatureStore:

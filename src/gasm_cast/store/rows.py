@@ -1,11 +1,8 @@
-"""Single rows out of shards, by mapped memory.
+"""Single rows out of shards, by `preadv` into page-aligned memory that is used again.
 
-Measured against `preadv` into the same page-aligned buffers: a row costs a fifth less processor
-time, conversion to another dtype reads it where it lies, and a batch takes one call for each
-stream instead of one for each row, so that threads seldom wait for the interpreter's lock.
-
-Mapped pages are the kernel's own cache, but count as resident memory of the process. So that
-this does not grow with the store, shards are unmapped again beyond `RESIDENT_BYTES`.
+Read from mapped memory, a row costs a fifth less processor time. But mapped pages count as memory
+of the process, which then grows with the store, and to unmap them in time costs what was gained.
+Also, where a disk fails or a file is cut short, a mapped read ends the process, and this one raises.
 """
 
 from __future__ import annotations
@@ -14,13 +11,11 @@ import functools
 import math
 import mmap
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from gasm_cast.errors import InputError
@@ -29,8 +24,9 @@ from gasm_cast.store.manifest import STREAMS, StoredDtype
 from gasm_cast.store.quantization import dequantize
 from gasm_cast.store.shards import StoredTensor, read_shard
 
-RESIDENT_BYTES = 2**30
 MOST_OPEN_FILES = 128
+BLOCK_BYTES = 2**20
+"""Decoded at a time."""
 CAN_READ_AHEAD = hasattr(os, "posix_fadvise") and hasattr(os, "RWF_NOWAIT")  # not on macOS
 TORCH_DTYPES = {
     "float16": torch.float16,
@@ -40,136 +36,129 @@ TORCH_DTYPES = {
 }
 
 
-class MappedShard:
-    """A shard's tensors in mapped memory: a row comes from the disk when it is first touched."""
+class ShardFile:
+    """An open shard; it closes with its last user."""
 
     def __init__(self, path: Path, stored: Mapping[str, StoredTensor]) -> None:
-        self.num_bytes = max(tensor.stop for tensor in stored.values())
+        self._path, self._stored = path, stored
         try:
-            whole = torch.from_file(str(path), shared=False, size=self.num_bytes, dtype=torch.uint8)
-        except RuntimeError:
-            raise InputError(f"{path}: missing or cut short since the store was opened") from None
-        self._tensors = {
-            name: whole[tensor.start : tensor.stop].view(tensor.dtype).view(tensor.shape)
-            for name, tensor in stored.items()
-        }
-        self._bytes = {
-            # A channel scale is one row, which belongs to all others.
-            name: tensor.view(torch.uint8).numpy().reshape(1 if tensor.ndim == 1 else len(tensor), -1)
-            for name, tensor in self._tensors.items()
-        }
-
-    def row_bytes(self, name: str, row: int) -> UInt8[np.ndarray, " bytes"]:
-        """A row of a tensor as it is stored; of a channel scale, all of it."""
-        array = self._bytes[name]
-        stored: UInt8[np.ndarray, " bytes"] = array[row if len(array) > 1 else 0]
-        return stored
-
-    def decode(self, stream: str, row: int, out: Float[Tensor, "tokens width"]) -> None:
-        """Fill `out`, of any floating dtype, with a row's values."""
-        tokens = self._tensors[stream][row]
-        if tokens.dtype == torch.int8:
-            token_scale = self._tensors[f"{stream}_token_scale"][row]
-            channel_scale = self._tensors[f"{stream}_channel_scale"]
-            dequantize(tokens[None], token_scale[None], channel_scale[None], out[None])
-        else:
-            out.copy_(tokens)
-
-
-class ShardFiles:
-    """The shards of one store, mapped when first needed; several threads may use them."""
-
-    def __init__(self, paths: Sequence[Path], *, view_bytes: int) -> None:
-        self._paths, self._view_bytes = paths, view_bytes
-        self._mapped: dict[int, MappedShard] = {}  # in the order in which they were mapped
-        self._touched: dict[int, int] = {}  # bytes read of each since then
-        self._resident_bytes = 0  # and of all
-        self._lock = threading.Lock()
-        # Headers are parsed once, and kept without their ids, which the index holds in a smaller form.
-        self._stored = functools.cache(lambda number: read_shard(paths[number]).tensors)
-        self._advised = functools.lru_cache(MOST_OPEN_FILES)(self._open)
-
-    def shard(self, number: int) -> MappedShard:
-        """A shard of which one view of one clip will be read.
-
-        Raises:
-            InputError: if its file is missing or was cut short.
-        """
-        with self._lock:
-            shard = self._mapped.get(number)
-            if shard is None:
-                shard = self._mapped[number] = MappedShard(self._paths[number], self._stored(number))
-            known = self._touched.get(number, 0)
-            self._touched[number] = min(known + self._view_bytes, shard.num_bytes)
-            self._resident_bytes += self._touched[number] - known
-            while self._resident_bytes > RESIDENT_BYTES:
-                first = next(iter(self._mapped))
-                del self._mapped[first]  # unmapped once its last reader lets go of it
-                self._resident_bytes -= self._touched.pop(first)
-            return shard
-
-    def read_ahead(self, number: int, row: int) -> None:
-        """Let the kernel fetch a row of each stream that will be wanted soon."""
-        if CAN_READ_AHEAD:
-            self._advised(number).read_ahead(row)
-
-    def _open(self, number: int) -> _AdvisedFile:
-        return _AdvisedFile(self._paths[number], self._stored(number))
-
-
-class _AdvisedFile:
-    """A shard file to advise the kernel about; it closes with its last user."""
-
-    def __init__(self, path: Path, stored: Mapping[str, StoredTensor]) -> None:
-        self._stored = [stored[stream] for stream in STREAMS]
-        self._descriptor = os.open(path, os.O_RDONLY)
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise InputError(f"{path}: cannot read the shard: {error.strerror}") from None
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             os.close(self._descriptor)
 
+    def read(self, name: str, row: int, out: memoryview) -> None:
+        """Fill `out` with a row of a tensor as it is stored; of a channel scale, with all of it.
+
+        Raises:
+            InputError: if the disk fails, or the file was cut short since the store was opened.
+        """
+        stored = self._stored[name]
+        start = stored.start if len(stored.shape) == 1 else stored.start + row * stored.row_bytes
+        try:
+            num_read = os.preadv(self._descriptor, [out], start)
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot read the shard: {error.strerror}") from None
+        if num_read != len(out):
+            raise InputError(f"{self._path}: cut short since the store was opened")
+
     def read_ahead(self, row: int) -> None:
-        first = self._stored[0]
+        """Let the kernel fetch a row of each stream that will be wanted soon."""
+        first = self._stored[STREAMS[0]]
         if _is_cached(self._descriptor, first.start + row * first.row_bytes):
             return
-        for stored in self._stored:
+        for stream in STREAMS:
+            stored = self._stored[stream]
             start = stored.start + row * stored.row_bytes
             os.posix_fadvise(self._descriptor, start, stored.row_bytes, os.POSIX_FADV_WILLNEED)
 
 
+class ShardFiles:
+    """The shards of one store, opened when first needed; several threads may use them."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        # Headers are parsed once, and kept without their ids, which the index holds in a smaller form.
+        self._stored = functools.cache(lambda number: read_shard(paths[number]).tensors)
+        self.shard = functools.lru_cache(MOST_OPEN_FILES)(self._open)
+
+    def _open(self, number: int) -> ShardFile:
+        return ShardFile(self._paths[number], self._stored(number))
+
+
 class StoredRows:
-    """Memory for a batch of one stream as it is stored."""
+    """Memory for some rows of one stream as they are stored."""
 
     def __init__(
-        self, stream: str, spec: StreamSpec, stored: StoredDtype, batch: int, *, pinned: bool = False
+        self, stream: str, spec: StreamSpec, stored: StoredDtype, num_rows: int, *, pinned: bool = False
     ) -> None:
-        tokens, width = spec.grid.num_tokens, spec.width
+        num_tokens, width = spec.grid.num_tokens, spec.width
         allocate = functools.partial(aligned_empty, pinned=pinned)
-        self.tokens = allocate((batch, tokens, width), TORCH_DTYPES[stored])
-        self._scales: tuple[Tensor, ...] = ()
-        names = [stream]
+        parts = {stream: allocate((num_rows, num_tokens, width), TORCH_DTYPES[stored])}
         if stored == "int8":
-            self._scales = (
-                allocate((batch, tokens), torch.float32),
-                allocate((batch, width), torch.float32),
-            )
-            names += [f"{stream}_token_scale", f"{stream}_channel_scale"]
-        parts = (self.tokens, *self._scales)
-        self._bytes = {
-            name: part.view(torch.uint8).numpy().reshape(batch, -1)
-            for name, part in zip(names, parts, strict=True)
+            parts[f"{stream}_token_scale"] = allocate((num_rows, num_tokens, 1), torch.float32)
+            parts[f"{stream}_channel_scale"] = allocate((num_rows, 1, width), torch.float32)
+        self.parts = tuple(parts.values())
+        """The tokens; with int8 also the scales, in the shapes that :func:`dequantize` takes."""
+        self._memory = {
+            name: [memoryview(row) for row in part.flatten(1).view(torch.uint8).numpy()]
+            for name, part in parts.items()
         }
 
-    def fill(self, shards: Sequence[MappedShard], rows: Sequence[int]) -> None:
-        """Copy rows, each out of its shard, in one call for each tensor."""
-        for name, memory in self._bytes.items():
-            sources = [shard.row_bytes(name, row) for shard, row in zip(shards, rows, strict=True)]
-            np.concatenate(sources, out=memory[: len(rows)].reshape(-1))
+    @property
+    def tokens(self) -> Shaped[Tensor, "num_rows tokens width"]:
+        """All rows, those too that were not filled."""
+        return self.parts[0]
 
-    def decode(self, out: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
-        """Fill `out`, on another device, with the values of the first rows."""
-        parts = [p[: len(out)].to(out.device, non_blocking=True) for p in (self.tokens, *self._scales)]
-        return dequantize(parts[0], parts[1], parts[2], out) if self._scales else out.copy_(parts[0])
+    def fill(self, shards: Sequence[ShardFile], rows: Sequence[int]) -> None:
+        """Read rows, each out of its shard, into the first places."""
+        for name, memory in self._memory.items():
+            for shard, row, out in zip(shards, rows, memory, strict=False):  # rows may be fewer
+                shard.read(name, row, out)
+
+
+class DecodedRows:
+    """Memory for some rows of one stream in another dtype than they are stored in.
+
+    Rows are read and decoded in blocks so small that they stay in a core's own cache from one pass
+    over them to the next. All views are made beforehand: each operation of torch, even one that only
+    makes a view, gives up the interpreter's lock, and threads that read would wait for each other.
+    """
+
+    def __init__(
+        self, stream: str, spec: StreamSpec, stored: StoredDtype, num_rows: int, dtype: torch.dtype
+    ) -> None:
+        self.tokens = aligned_empty((num_rows, spec.grid.num_tokens, spec.width), dtype)
+        row_bytes = spec.grid.num_tokens * spec.width * dtype.itemsize
+        self._rows_a_block = max(1, min(num_rows, BLOCK_BYTES // row_bytes))
+        self._stored = StoredRows(stream, spec, stored, self._rows_a_block)
+        self._blocks = [
+            ([part[: len(out)] for part in self._stored.parts], out)
+            for out in self.tokens.split(self._rows_a_block)
+        ]
+
+    def fill(self, shards: Sequence[ShardFile], rows: Sequence[int]) -> None:
+        """Read rows, each out of its shard, into the first places; what lies behind them is lost."""
+        starts = range(0, len(rows), self._rows_a_block)
+        for start, (parts, out) in zip(starts, self._blocks, strict=False):
+            stop = start + self._rows_a_block
+            self._stored.fill(shards[start:stop], rows[start:stop])
+            decode(parts, out)
+
+
+def decode(
+    parts: Sequence[Tensor], out: Float[Tensor, "rows tokens width"]
+) -> Float[Tensor, "rows tokens width"]:
+    """Fill `out`, of any floating dtype, with the values of stored rows on the same device.
+
+    Args:
+        parts: As :attr:`StoredRows.parts`.
+        out: Where they go.
+    """
+    return dequantize(*parts, out) if len(parts) > 1 else out.copy_(parts[0])
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool = False) -> Tensor:
@@ -181,7 +170,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool = 
     count = math.prod(shape)
     if pinned or count == 0:
         return torch.empty(shape, dtype=dtype, pin_memory=pinned)  # pinned memory is whole pages already
-    pages = mmap.mmap(-1, count * dtype.itemsize)
+    pages = mmap.mmap(-1, count * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         pages.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(pages, dtype=dtype, count=count).reshape(shape)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gasm_cast.store.index import Index
 from gasm_cast.store.manifest import StoreDescription
-from gasm_cast.store.rows import TORCH_DTYPES, ShardFiles, StoredRows, aligned_empty
+from gasm_cast.store.rows import TORCH_DTYPES, DecodedRows, ShardFiles, StoredRows, decode
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,23 @@ class HostSlot:
     """Features on the host; :meth:`features` shares the slot's memory."""
 
     def __init__(self, description: StoreDescription, batch: int, dtype: torch.dtype) -> None:
-        self._stored: dict[str, StoredRows] = {}
-        self._decoded: dict[str, Tensor] = {}
-        for name, spec in description.specs.items():
-            if TORCH_DTYPES[description.dtype] == dtype:
-                self._stored[name] = StoredRows(name, spec, description.dtype, batch)
-            else:
-                self._decoded[name] = aligned_empty((batch, spec.grid.num_tokens, spec.width), dtype)
+        stored = description.dtype
+        self._rows = {
+            name: StoredRows(name, spec, stored, batch)
+            if TORCH_DTYPES[stored] == dtype
+            else DecodedRows(name, spec, stored, batch, dtype)
+            for name, spec in description.specs.items()
+        }
 
     def fill(self, files: ShardFiles, numbers: list[int], rows: list[int]) -> None:
-        """Copy rows; if they are wanted in another dtype, decode each on its way."""
+        """Read rows, and decode them if they are wanted in another dtype."""
         shards = [files.shard(number) for number in numbers]
-        for stored in self._stored.values():
-            stored.fill(shards, rows)
-        for name, decoded in self._decoded.items():
-            for shard, row, out in zip(shards, rows, decoded, strict=False):  # a batch may be smaller
-                shard.decode(name, row, out)
+        for of_stream in self._rows.values():
+            of_stream.fill(shards, rows)
 
     def features(self, batch: int) -> Features:
         """The first rows, valid until the slot is filled again."""
-        tokens = self._decoded | {name: stored.tokens for name, stored in self._stored.items()}
-        return Features(**{name: values[:batch] for name, values in tokens.items()})
+        return Features(**{name: of_stream.tokens[:batch] for name, of_stream in self._rows.items()})
 
 
 class DeviceSlot:
@@ -79,7 +75,7 @@ class DeviceSlot:
         self._fetched = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     def fill(self, files: ShardFiles, numbers: list[int], rows: list[int]) -> None:
-        """Copy rows, once the GPU has fetched what lay here before."""
+        """Read rows, once the GPU has fetched what lay here before."""
         self._fetched.synchronize()
         shards = [files.shard(number) for number in numbers]
         for stored in self._stored.values():
@@ -91,8 +87,8 @@ class DeviceSlot:
         out: dict[str, Tensor] = {}
         with torch.cuda.stream(self._stream):
             for name, stored in self._stored.items():
-                shape = (batch, *stored.tokens.shape[1:])
-                out[name] = stored.decode(torch.empty(shape, dtype=self._dtype, device=self._stream.device))
+                parts = [p[:batch].to(self._stream.device, non_blocking=True) for p in stored.parts]
+                out[name] = decode(parts, torch.empty_like(parts[0], dtype=self._dtype))
             self._fetched.record()
         consumer.wait_stream(self._stream)
         for tokens in out.values():
