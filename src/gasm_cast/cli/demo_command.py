@@ -55,20 +55,20 @@ class Options:
 
 
 def demo_recipe(options: Options) -> Recipe:
-    """A narrow GASM-CAST on 7x7 patches, which two cores train in minutes."""
+    """A narrow GASM-CAST on 7x7 patches, which two cores train in minutes; see recipes/mini.toml."""
     return Recipe(
         data=DataConfig(store=options.out / "store", annotations=options.out / "mini"),
         model=ModelConfig(
             semantic_pool=2,
-            graph=GraphConfig(width=128, num_heads=4),
-            exchange=ExchangeConfig(width=128, num_heads=4, dropout=0.2),
+            graph=GraphConfig(width=64, num_heads=4),
+            exchange=ExchangeConfig(width=64, num_heads=4, feed_forward="motion", dropout=0.2),
             head=HeadConfig(pooling="attention", dropout=0.5),
-            peer=PeerConfig(width=128, num_heads=4),
+            peer=PeerConfig(width=64, num_heads=4),
         ),
         training=TrainingConfig(
             num_epochs=options.num_epochs, batch_size=32, base_batch_size=32, seed=options.seed
         ),
-        augmentation=AugmentationConfig(token_dropout=0.2, segment_dropout=0.2),
+        augmentation=AugmentationConfig(token_dropout=0.2, segment_dropout=0.2, noise=0.5),
     )
 
 
