@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from gasm_cast.errors import InputError
 from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, provenance
-from gasm_cast.store.rows import ShardFile
+from gasm_cast.store.rows import CAN_READ_AHEAD, ShardFile
 
 from .conftest import MOTION, SEMANTIC, clip, describe, write
 
@@ -147,9 +147,24 @@ def test_batches_of_several_blocks_decode_like_single_rows(
     single = torch.cat([store.read_rows(np.array([row])).semantic for row in range(30)])
     three_rows = 3 * SEMANTIC.grid.num_tokens * SEMANTIC.width * 4
     monkeypatch.setattr("gasm_cast.store.rows.BLOCK_BYTES", three_rows)
-    rows = [np.arange(10), np.arange(10, 18), np.arange(29, 19, -1)]  # whole, cut and short blocks
+    rows = [np.arange(10), np.arange(10, 18), np.arange(0), np.arange(29, 19, -1)]  # cut blocks, and none
     for batch in store.batches(rows):
         assert torch.equal(batch.features.semantic, single[batch.rows])
+
+
+@pytest.mark.skipif(not CAN_READ_AHEAD, reason="this system cannot be told what to read ahead")
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_the_kernel_is_told_what_it_lacks(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch, is_cached: bool
+) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(ShardFile, "is_cached", lambda self, row: is_cached)
+    monkeypatch.setattr(os, "posix_fadvise", lambda file, start, length, advice: told.append((start, length)))
+    rows = [np.array([0, 4, 9, 14, 28]), np.array([20]), np.array([3, 10])]
+    assert len(list(store.batches(rows))) == 3
+    assert len(told) == (0 if is_cached else 2 * 8)
+    view_bytes = {2 * stream.grid.num_tokens * stream.width for stream in (SEMANTIC, MOTION)}
+    assert {length for _, length in told} == (set() if is_cached else view_bytes)
 
 
 @pytest.mark.parametrize("method", ["none", "fork", "spawn"])

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from gasm_cast.store.index import Index
-from gasm_cast.store.rows import CAN_READ_AHEAD, ShardFiles
+from gasm_cast.store.rows import ShardFiles
 from gasm_cast.store.slots import Features, Request, Slot
 
 READ_AHEAD_BYTES = 32 * 2**20
@@ -63,10 +63,9 @@ def prefetch(
 
     def read(number: int, slot: Slot) -> None:
         ahead = range(num_ahead + 1) if number == 0 else range(number + num_ahead, number + num_ahead + 1)
-        for later in ahead if CAN_READ_AHEAD else ():
+        for later in ahead:
             if later < len(requests):
-                for shard, row in zip(*requests[later].locate(index), strict=True):
-                    files.shard(shard).read_ahead(row)
+                files.read_ahead(*requests[later].locate(index))
         slot.fill(files, *requests[number].locate(index))
 
     with ThreadPoolExecutor(num_threads, "store-reader") as pool:
