@@ -10,8 +10,9 @@ are compared by processor time, over all processes, so that other programs on th
 do not count; one and two processes by wall time. They take turns; medians of rounds are
 compared.
 
-Memory is the growth of this process and its workers from the first to the second half of a
-longer run: flat means that nothing is kept.
+Memory is the growth of this process and its workers from the second to the last third of a
+longer run: flat means that nothing is kept. In the first third the workers' allocators reach the
+size they need, which depends on the videos: about 50 MiB each, within some 250 clips.
 """
 
 from __future__ import annotations
@@ -91,13 +92,13 @@ def of_all_processes(places: tuple[int, ...]) -> int:
 
 
 def memory_growth_bytes(sources: list[Source]) -> int:
-    """Growth of the largest memory from the first half of a run to the second."""
+    """Growth of the largest memory from the second third of a run to the last."""
     sizes = []
     for number, _ in enumerate(Pipeline(EXTRACTOR, PipelineOptions(workers=2)).run([sources])):
         if number % 8 == 0:
             sizes.append(of_all_processes(RESIDENT_PAGES) * os.sysconf("SC_PAGE_SIZE"))
-    half = len(sizes) // 2
-    return max(sizes[half:]) - max(sizes[:half])
+    third = len(sizes) // 3
+    return max(sizes[2 * third :]) - max(sizes[third : 2 * third])
 
 
 def main() -> None:
@@ -120,7 +121,7 @@ def main() -> None:
                 taken |= {f"wall {workers}": wall, f"cpu {workers}": cpu}
                 shutil.rmtree(folder / "store")
             rounds.append(taken)
-        many = [Source(f"{number}", videos[number % len(videos)]) for number in range(4 * options.clips)]
+        many = [Source(f"{number}", videos[number % len(videos)]) for number in range(12 * options.clips)]
         growth = memory_growth_bytes(many)
     median = {key: statistics.median(taken[key] for taken in rounds) for key in rounds[0]}
     overhead = statistics.median(taken["cpu 1"] / (taken["decode"] + taken["compute"]) for taken in rounds)
@@ -134,12 +135,12 @@ def main() -> None:
         row("end to end, 2 processes", 1 / median["wall 2"], "clips/s", peer="-"),
         row("2 processes over 1", speedup, "x", target=1.7, met=speedup >= 1.7, peer="1 process"),
         row(
-            "memory growth over half a run",
+            "memory growth over a third of a run",
             growth / 2**20,
             "MiB",
             target=16,
             met=growth <= 16 * 2**20,
-            peer="its first half",
+            peer="the third before",
         ),
     ]
     options.json.write_text(json.dumps(results, indent=2) + "\n")
