@@ -71,6 +71,7 @@ def run(options: Options) -> int:
     grids = [_parse_grid(text) for text in options.grids]
     if len(grids) != len(options.batch_sizes):
         raise InputError(f"{len(grids)} grids need as many --batch-sizes, got {len(options.batch_sizes)}")
+    _require_positive(options)
     configs = contenders(options.semantic_width)
     unknown = sorted(set(options.models) - set(configs))
     if unknown:
@@ -120,6 +121,15 @@ def run(options: Options) -> int:
     if options.json is not None:
         write_text(options.json, json_format.dumps(figures(measurements, verdicts), indent=2) + "\n")
     return 0
+
+
+def _require_positive(options: Options) -> None:
+    from gasm_cast.errors import InputError
+
+    for flag in ("num_steps", "semantic_width", "motion_width", "batch_sizes"):
+        value = getattr(options, flag)
+        if min(value if isinstance(value, tuple) else (value,)) <= 0:
+            raise InputError(f"--{flag.replace('_', '-')} must be positive, got {value}")
 
 
 def _parse_grid(text: str) -> Grid:

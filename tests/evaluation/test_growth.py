@@ -1,0 +1,49 @@
+"""Growth over the nodes: the slope is arithmetic, the measurement runs at toy size."""
+
+import pytest
+import torch
+
+from gasm_cast.evaluation.efficiency import Settings
+from gasm_cast.evaluation.efficiency_tables import growth_table
+from gasm_cast.evaluation.growth import RATIO_AT, WIDTH, FullAttention, Growth, measure_growth
+
+NODES = (196, 784, 1568, RATIO_AT, 6272)
+
+
+def growth_of_power(power: int) -> Growth:
+    seconds = tuple(1e-6 * n**power for n in NODES)
+    return Growth(NODES, seconds, (None,) * len(NODES), (None, None, None, 100.0, None))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_slope_of_exact_powers(power: int) -> None:
+    assert growth_of_power(power).slope == pytest.approx(power)
+
+
+def test_slope_leaves_out_what_is_too_small_to_time() -> None:
+    times = (9.0, 784.0, 1568.0, 3136.0, 6272.0)  # the first is all overhead
+    assert Growth(NODES, times, (None,) * 5, (None,) * 5).slope == pytest.approx(1)
+
+
+def test_the_ratio_is_taken_where_both_were_measured() -> None:
+    assert growth_of_power(1).ratio_to_full == pytest.approx(RATIO_AT * 1e-6 / 100)
+    assert Growth(NODES, (1.0,) * 5, (None,) * 5, (None,) * 5).ratio_to_full is None
+    assert Growth((196, 784), (1.0, 2.0), (None, None), (1.0, 2.0)).ratio_to_full is None
+
+
+def test_dense_forms_are_measured_only_as_far_as_asked() -> None:
+    growth = measure_growth(Settings(num_steps=1), side=2, num_frames=(1, 2, 4), dense_up_to=8)
+    assert growth.num_nodes == (4, 8, 16)
+    assert [seconds is None for seconds in growth.masked_dense_sec] == [False, False, True]
+    assert [seconds is None for seconds in growth.full_attention_sec] == [False, False, True]
+    assert len(growth.neighbour_list_sec) == 3
+    assert growth_table(growth).splitlines()[-1].endswith("| - | - |")
+
+
+def test_full_attention_lets_every_pair_meet() -> None:
+    torch.manual_seed(0)
+    layer = FullAttention(WIDTH, 5, 4)
+    x = torch.randn(1, 5, WIDTH, requires_grad=True)
+    layer(x)[0, 0].sum().backward()
+    assert x.grad is not None
+    assert (x.grad[0].abs().sum(dim=-1) > 0).all()
