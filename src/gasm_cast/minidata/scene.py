@@ -16,7 +16,9 @@ Frames = Float[np.ndarray, " frames"]
 Places = Float[np.ndarray, "frames 3"]
 
 
-def _backwards(values: Float[np.ndarray, "frames *rest"] | None) -> Float[np.ndarray, "frames *rest"] | None:
+def _backwards(
+    values: Float[np.ndarray, " frames *rest"] | None,
+) -> Float[np.ndarray, " frames *rest"] | None:
     return None if values is None else values[::-1]
 
 
