@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from gasm_cast.config import DataConfig, ModelConfig, ModelKind, Recipe, TrainingConfig
 from gasm_cast.evaluation.summary import Classes, summarize
@@ -94,6 +95,15 @@ def write_videos(annotations: Path, ids: Sequence[str]) -> None:
                 frame = np.full((48, 64, 3), 6 * number + 30, dtype=np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
             container.mux(stream.encode())
+
+
+def write_strips(folder: Path, clip: str) -> None:
+    """An explanation with nothing but the player's strips: four frames, plain and red."""
+    folder.mkdir(parents=True)
+    for name, colour in (("frames", (90, 90, 90)), ("attention", (200, 0, 0))):
+        Image.new("RGB", (4 * 32, 32), colour).save(folder / f"{name}.webp")
+    meta = {"id": clip, "label": NAMES[0], "prediction": NAMES[1], "probability": 0.4, "pictures": []}
+    (folder / "meta.json").write_text(json.dumps(meta))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from gasm_cast import report
 from gasm_cast.report.browser import browse, find_browser, print_pdf
 from gasm_cast.report.clips import hard_cases
 
-from .conftest import NAMES, MakeRun, write_videos
+from .conftest import NAMES, MakeRun, write_strips, write_videos
 
 pytestmark = pytest.mark.skipif(find_browser() is None, reason="no Chromium or Chrome on this machine")
 
@@ -49,13 +49,29 @@ const matrix = document.getElementById("confusion");
 press(matrix, "ArrowRight");
 found.cell = document.getElementById("confusion-cell").textContent;
 
-const player = document.querySelector(".player");
+const player = document.querySelector("#clips .player:not(:has(.overlay))");
 const slider = player.querySelector("input");
 slider.value = 3;
 slider.dispatchEvent(new Event("input"));
 found.moved = player.querySelector("img").style.transform;
 player.querySelector("button").click();
 found.pressed = player.querySelector("button").getAttribute("aria-label");
+
+const overlaid = document.querySelector(".player:has(.overlay)");
+const overlay = overlaid.querySelector(".overlay");
+const overlaySwitch = overlaid.querySelector(".switch");
+const state = () => [shown(overlay), overlaySwitch.getAttribute("aria-pressed")];
+found.overlay = [state()];
+for (let press = 0; press < 2; press++) {
+  overlaySwitch.focus();
+  document.activeElement.click();
+  found.overlay.push(state());
+}
+const overlaidSlider = overlaid.querySelector("input");
+overlaidSlider.value = 2;
+overlaidSlider.dispatchEvent(new Event("input"));
+found.together = [...overlaid.querySelectorAll("img")].map((img) => img.style.transform);
+found.explained = document.querySelectorAll("#explained .overlay").length;
 
 const before = getComputedStyle(document.body).backgroundColor;
 document.getElementById("theme").click();
@@ -75,6 +91,7 @@ parent.postMessage(JSON.stringify(found), "*");
 def page(make_run: MakeRun, tmp_path: Path) -> Path:
     ours = report.read_run(make_run("ours"))
     write_videos(tmp_path / "annotations", hard_cases(ours, 2))
+    write_strips(ours.path / "explanations" / "hard", hard_cases(ours, 1)[0])
     theirs = report.read_run(make_run("linear", kind="linear", skill=1.0))
     report.build([ours, theirs], tmp_path / "report.html", num_clips=2)
     return tmp_path / "report.html"
@@ -102,6 +119,9 @@ def test_the_page_works(page: Path, width: int) -> None:
     assert re.match(r"\d+ of \d+ clips of “.*” were taken for “.*”\.", found["cell"])
     assert found["moved"] == "translateX(-18.75%)"
     assert found["pressed"].startswith("Pause clip")
+    assert found["overlay"] == [[False, "false"], [True, "true"], [False, "false"]]
+    assert found["together"] == ["translateX(-50%)"] * 2
+    assert found["explained"] == 1
     assert found["themes"][0] != found["themes"][1]
     assert found["unreachable"] == 0
     assert found["nameless"] == 0

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
+from gasm_cast.errors import InputError
 from gasm_cast.report.films import FRAME_PX, FilmStrip, film_strips
 
-from .conftest import write_videos
+from .conftest import write_strips, write_videos
 
 
 def decoded(data_uri: str) -> np.ndarray:
@@ -50,3 +52,20 @@ def test_a_strip_that_would_be_too_long_is_made_smaller() -> None:
     strip = FilmStrip.of_frames(np.zeros((20, 60, 1200, 3), dtype=np.uint8))
     assert decoded(strip.data_uri).shape == (strip.height_px, 20 * strip.width_px, 3)
     assert (strip.width_px, strip.height_px) == (819, 41)
+
+
+def test_an_explanation_gives_plain_frames_and_an_overlay_of_the_same_shape(tmp_path: Path) -> None:
+    assert FilmStrip.of_explanation(tmp_path) is None
+    write_strips(tmp_path / "clip", "000001")
+    strip = FilmStrip.of_explanation(tmp_path / "clip")
+    assert strip is not None
+    assert (strip.num_frames, strip.width_px, strip.height_px) == (4, 32, 32)
+    assert strip.overlay_uri is not None
+    plain, overlay = decoded(strip.data_uri), decoded(strip.overlay_uri)
+    assert plain.shape == overlay.shape == (32, 128, 3)
+    assert overlay[..., 2].mean() > 150  # red, in OpenCV's order
+    assert overlay[..., 0].mean() < 60
+    assert plain.std() < 5
+    (tmp_path / "clip" / "frames.webp").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="explain the clip again"):
+        FilmStrip.of_explanation(tmp_path / "clip")

@@ -15,6 +15,7 @@ from gasm_cast.visualization.animation import animate
 from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
 from gasm_cast.visualization.explaining import Explanation, explain, part_of_frame, shown_frame
 from gasm_cast.visualization.faithfulness import measure
+from gasm_cast.visualization.films import attention_frames
 from gasm_cast.visualization.layers import heat_scale, map_at_frame
 from gasm_cast.visualization.style import heat_over, quiet
 
@@ -119,7 +120,17 @@ def test_explain_writes_pictures_arrays_and_words(hot: Hot, capsys: pytest.Captu
         assert weights.shape == (4, 8, SEMANTIC.grid.num_tokens)
         assert weights.mean(axis=(0, 1)).argmax() == np.ravel_multi_index(HOT, SEMANTIC.grid.shape)
         np.testing.assert_allclose(arrays["graph1_weights"].sum(axis=-1), 1, atol=1e-5)
+    with Image.open(folder / "frames.webp") as plain, Image.open(folder / "attention.webp") as attention:
+        assert plain.size == attention.size == (CLIP_FRAMES * plain.height, plain.height)
     assert not list(folder.parent.glob(".*"))
+
+
+def test_the_overlay_lights_the_hot_patch_at_its_time(explanation: Explanation) -> None:
+    clip = ShownClip.without_video("hot", None)
+    pictures = attention_frames(explanation, clip)
+    assert pictures is not None
+    for index, (frame, picture) in enumerate(zip(clip.frames, pictures, strict=True)):
+        assert lit_cell(quiet(frame), picture) == (HOT[1:] if index in FRAMES_OF_HOT else None)
 
 
 def test_wrong_requests_are_one_line(hot: Hot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,17 +24,24 @@ class Options:
     """Split to report; the recipe's validation split by default."""
     num_clips: int = 12
     """Clips that the page shows in each group; 0 shows none."""
+    explain: int = 0
+    """Explain this many of the first run's hardest clips first: their players can then show attention."""
     pdf: bool = False
     """Print the page to a PDF beside it, with a Chromium or Chrome found on this machine."""
 
 
 def run(options: Options) -> int:
     """Write the page."""
+    from gasm_cast.cli import dispatch
     from gasm_cast.cli.compare_command import compare_groups
     from gasm_cast.report import build, read_groups, views
     from gasm_cast.report.browser import print_pdf
+    from gasm_cast.report.clips import hard_cases
 
     groups = read_groups(options.paths, options.split)
+    first = next(iter(groups.values()))[0]
+    for clip in hard_cases(first, options.explain):
+        dispatch("explain", [str(first.path), clip])
     runs = [run for group in groups.values() for run in group]
     records = [comparison.record for comparison in compare_groups(groups)] if len(groups) > 1 else []
     out = options.out or options.paths[0] / "report.html"

@@ -86,6 +86,7 @@ def explanations(run: RunSummary) -> list[dict[str, Any]]:
                 "truth": truth,
                 "classes": "\n".join(filter(None, dict.fromkeys([truth, meta["prediction"]]))),
                 "sentence": _explained(run, meta),
+                "film": FilmStrip.of_explanation(meta_path.parent),
                 "pictures": pictures,
             }
         )

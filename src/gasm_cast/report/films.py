@@ -34,6 +34,8 @@ class FilmStrip:
     num_frames: int
     width_px: int
     height_px: int
+    overlay_uri: str | None = None
+    """The same frames under what the model attends to."""
 
     @classmethod
     def of_frames(cls, frames: UInt8[np.ndarray, "frames height width 3"]) -> FilmStrip:
@@ -55,6 +57,20 @@ class FilmStrip:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         return cls.of_frames(np.stack(frames))
 
+    @classmethod
+    def of_explanation(cls, folder: Path) -> FilmStrip | None:
+        """The strips that `gasm-cast explain` wrote; None if its model has no attention over frames."""
+        plain, attention = folder / "frames.webp", folder / "attention.webp"
+        if not (plain.exists() and attention.exists()):
+            return None
+        pixels = cv2.imread(str(plain), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise InputError(f"{plain} is not a picture; explain the clip again")
+        size, width = pixels.shape[:2]  # frames of an explanation are square
+        return cls(
+            _webp_uri(plain.read_bytes()), width // size, size, size, _webp_uri(attention.read_bytes())
+        )
+
 
 def picture(path: Path) -> str:
     """A picture file as the address of its own content, smaller than the file."""
@@ -66,7 +82,11 @@ def picture(path: Path) -> str:
 
 def _webp(pixels: UInt8[np.ndarray, "height width 3"], quality: int) -> str:
     _, encoded = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
-    return f"data:image/webp;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
+    return _webp_uri(encoded.tobytes())
+
+
+def _webp_uri(content: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def film_strips(annotations: Path, split: str, ids: Iterable[str]) -> dict[str, FilmStrip]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def _context(
     confused = views.confused_pairs(primary)
     matrix = np.array(primary.metrics["confusion"])
     order = confusion_order(matrix)
+    explained = clip_views.explanations(primary)
     context: dict[str, Any] = {
         "title": f"{primary.name} on {primary.split}",
         "dataset": primary.recipe.data.annotations.name,
@@ -101,8 +102,8 @@ def _context(
         "cost_table": views.table(cost) if cost else None,
         "cost_sentence": next((run.cost["device"] for run in runs if "device" in run.cost), ""),
         "curves": _curves(runs),
-        "explained": clip_views.explanations(primary),
-        **_clip_groups(runs, num_clips),
+        "explained": explained,
+        **_clip_groups(runs, explained, num_clips),
         "provenance": [views.provenance(run) for run in runs],
         "version": __version__,
         "light_palette": style.css_variables(style.PALETTE),
@@ -219,7 +220,9 @@ def _curves(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
     return made
 
 
-def _clip_groups(runs: Sequence[RunSummary], num_clips: int) -> dict[str, Any]:
+def _clip_groups(
+    runs: Sequence[RunSummary], explained: Sequence[Mapping[str, Any]], num_clips: int
+) -> dict[str, Any]:
     """Hard cases of the first run, and what only one of the first two runs gets right."""
     primary = runs[0]
     hard = clip_views.hard_cases(primary, num_clips)
@@ -227,6 +230,7 @@ def _clip_groups(runs: Sequence[RunSummary], num_clips: int) -> dict[str, Any]:
     found = [clip_views.only_right(a, b, len(primary.predictions.ids)) for a, b in pairs]
     shown = [*hard, *(clip for clips in found for clip in clips[:num_clips])]
     films = film_strips(primary.recipe.data.annotations, primary.split, shown)
+    films |= {clip["id"]: clip["film"] for clip in explained if clip["film"] is not None}
     return {
         "hard": [clip_views.card(clip, runs, films) for clip in hard],
         "differences": [

@@ -4,6 +4,8 @@
 
     layers.png           which patches each motion segment reads, layer by layer
     layers.gif, .mp4     the same over the frames of the clip, in its own time
+    frames.webp          the frames side by side, for the report's player
+    attention.webp       the same frames under what the last layer reads
     graph.png            the graph of one patch over its frame
     clusters.png         the learned similarity of patches as colour
     segments.png         which segments the patches read
@@ -32,6 +34,7 @@ from gasm_cast.visualization.clusters import draw_clusters
 from gasm_cast.visualization.explaining import Explanation
 from gasm_cast.visualization.faithfulness import Faithfulness
 from gasm_cast.visualization.faithfulness_figure import draw_faithfulness
+from gasm_cast.visualization.films import attention_frames, write_strip
 from gasm_cast.visualization.graph import draw_graph
 from gasm_cast.visualization.layers import draw_layers, layer_name
 from gasm_cast.visualization.patches import patch_name
@@ -86,6 +89,10 @@ def write_explanation(
         token: The patch whose graph and reading are drawn.
     """
     pictures: list[Picture] = []
+    attended = attention_frames(explanation, clip)
+    if attended is not None:
+        write_strip(folder / "frames.webp", clip.frames)
+        write_strip(folder / "attention.webp", attended)
 
     def save(picture: Picture, draw: Callable[[], Figure | None]) -> None:
         figure = draw()
@@ -95,7 +102,7 @@ def write_explanation(
 
     patch = patch_name(explanation.semantic_grid, token)
     best, probability = explanation.answer.top(1)[0]
-    if any(layer.motion_from_semantic is not None for layer in explanation.layers):
+    if attended is not None:
         alt = f"Frames of the clip with heat maps, one row a layer; the model says {best}, {probability:.0%}."
         save(Picture("layers.png", "What each layer reads", alt), lambda: draw_layers(explanation, clip))
         frames = animate(explanation, clip)

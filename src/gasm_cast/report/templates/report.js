@@ -118,17 +118,20 @@ for (const list of all('[role="tablist"]')) {
   if (tabs.length) select(tabs[0]);
 }
 
-// Players: the strip of frames is moved behind its window.
+// Players: the strip of frames is moved behind its window; a second strip, of the same frames
+// under attention, moves along and is switched on and off.
 const FRAMES_PER_SEC = 8;
 for (const player of all(".player")) {
   const count = Number(player.dataset.frames);
-  const strip = player.querySelector("img");
+  const strips = all("img", player);
   const controls = player.querySelector(".controls");
   const button = controls.querySelector("button");
   const slider = controls.querySelector("input");
   const name = button.getAttribute("aria-label").replace("Play ", "");
   let timer = null;
-  const show = () => { strip.style.transform = `translateX(-${(100 * slider.value) / count}%)`; };
+  const show = () => {
+    for (const strip of strips) strip.style.transform = `translateX(-${(100 * slider.value) / count}%)`;
+  };
   const toggle = () => {
     if (timer === null) {
       timer = setInterval(() => { slider.value = (Number(slider.value) + 1) % count; show(); }, 1000 / FRAMES_PER_SEC);
@@ -143,4 +146,10 @@ for (const player of all(".player")) {
   button.addEventListener("click", toggle);
   player.querySelector(".film").addEventListener("click", toggle);
   slider.addEventListener("input", show);
+  const overlay = player.querySelector(".overlay");
+  const overlaySwitch = player.querySelector(".switch");
+  overlaySwitch?.addEventListener("click", () => {
+    overlay.hidden = !overlay.hidden;
+    overlaySwitch.setAttribute("aria-pressed", String(!overlay.hidden));
+  });
 }
