@@ -23,6 +23,8 @@ class Options:
     """Folder to write; files of the same names are replaced."""
     split: str | None = None
     """Split to report; the recipe's validation split by default."""
+    efficiency: Path | None = None
+    """What `gasm-cast bench model --json` wrote; otherwise the costs that the runs have measured."""
     ablation: Path | None = None
     """Folder of a study that `gasm-cast ablate` has run."""
 
@@ -35,6 +37,8 @@ def run(options: Options) -> int:
 
     groups = read_groups(options.paths, options.split)
     differences = [comparison.record for comparison in compare_groups(groups)]
-    write_paper(groups, options.out, differences=differences, ablation=options.ablation)
+    write_paper(
+        groups, options.out, differences=differences, ablation=options.ablation, bench=options.efficiency
+    )
     print(options.out / "main.tex")
     return 0

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from gasm_cast.annotations import ClipTable, coarse_groups
+from gasm_cast.annotations import ClipTable
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation import calibration
 from gasm_cast.evaluation.metrics import LayerProbabilities
@@ -141,12 +141,11 @@ def evaluate(
     if held_out is not None:
         temperature = calibration.fit_temperature(ask_model(held_out.ids).probabilities, held_out.labels)
     scores = ask_model(clips.ids)
-    group_of_class, group_names = coarse_groups(table.class_names)
     metrics = summarize(
         scores.probabilities,
         scores.layer_probabilities,
         clips.labels,
-        Classes(table.class_names, group_of_class, group_names),
+        Classes.of_names(table.class_names),
         num_coarse_layers=loaded.model.coarse_layers,
         temperature=temperature,
     )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from gasm_cast.annotations import coarse_groups
 from gasm_cast.evaluation import calibration, metrics
 from gasm_cast.evaluation.intervals import proportion, wilson
 from gasm_cast.evaluation.metrics import Labels, LayerProbabilities, Probabilities
@@ -26,6 +27,16 @@ class Classes:
     names: tuple[str, ...]
     group_of_class: Int[np.ndarray, " classes"]
     group_names: tuple[str, ...]
+
+    @classmethod
+    def of_names(cls, names: tuple[str, ...]) -> Classes:
+        """Classes in the order of the logits, and the groups that their names tell."""
+        return cls(names, *coarse_groups(names))
+
+    @property
+    def num_groups(self) -> int:
+        """Number of verb groups."""
+        return len(self.group_names)
 
 
 def summarize(

@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from gasm_cast.errors import InputError
 from gasm_cast.files import write_text
 from gasm_cast.report import figures, style, tables, views
+from gasm_cast.report.bench import read_bench
 from gasm_cast.report.clustering import confusion_order
 from gasm_cast.report.literature import published_table
 from gasm_cast.report.numbers import macro_name, numbers_of
@@ -39,6 +40,7 @@ def write_paper(
     *,
     differences: Sequence[Mapping[str, Any]] = (),
     ablation: Path | None = None,
+    bench: Path | None = None,
 ) -> None:
     """Write everything into a folder; files of the same names are replaced.
 
@@ -49,17 +51,21 @@ def write_paper(
         differences: Paired differences of the first model to others, as
             `evaluation.comparison` records them.
         ablation: Folder of a study that `gasm-cast ablate` has run.
+        bench: Figures that `gasm-cast bench model --json` wrote, for the efficiency table; without
+            them it shows the costs that the runs have measured.
 
     Raises:
-        InputError: if the study has no result, or a file cannot be written.
+        InputError: if the study has no result, `bench` holds no figures, or a file cannot be written.
     """
     rows = [] if ablation is None else _read_rows(ablation)
     written = {"main": tables.to_latex(main_table(groups), "tab:main", size="footnotesize")}
     if differences:
         written["differences"] = tables.to_latex(_differences_table(differences), "tab:differences")
-    cost = views.cost([runs[0] for runs in groups.values()])
+    cost = views.cost([runs[0] for runs in groups.values()]) if bench is None else read_bench(bench)
     if cost is not None:
-        written["efficiency"] = tables.to_latex(cost, "tab:efficiency")
+        written["efficiency"] = tables.to_latex(
+            cost, "tab:efficiency", size="footnotesize", merge_first=bench is not None
+        )
     written["published"] = tables.to_latex(published_table(), "tab:published")
     if ablation is not None:
         written["ablation"] = (ablation / "ablation.tex").read_text(encoding="utf-8")

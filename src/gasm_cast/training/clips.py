@@ -10,29 +10,13 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
 
-from gasm_cast.annotations import ClipTable, coarse_groups, read_annotations, split_table
+from gasm_cast.annotations import ClipTable, read_annotations, split_table
 from gasm_cast.config import DataConfig
 from gasm_cast.errors import InputError
 from gasm_cast.store import FeatureStore
 
 MOST_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Classes:
-    """Classes in the order of the logits, and the verb group of each."""
-
-    names: tuple[str, ...]
-    group_of_class: Int[np.ndarray, " classes"]
-    num_groups: int
-
-    @classmethod
-    def of_names(cls, names: tuple[str, ...]) -> Classes:
-        """Classes and the groups that their names tell."""
-        group_of_class, group_names = coarse_groups(names)
-        return cls(names, group_of_class, len(group_names))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from lightning_fabric import Fabric
 from gasm_cast.annotations import ClipTable
 from gasm_cast.config import Recipe
 from gasm_cast.errors import InputError
+from gasm_cast.evaluation.summary import Classes
 from gasm_cast.models import FusionModel
 from gasm_cast.models.checkpoints import ModelCard, find_misfits, read_card, read_checkpoint
 from gasm_cast.store import FeatureStore
 from gasm_cast.training.augmentation import Augmentation, Mirror
 from gasm_cast.training.batches import TrainingClips
-from gasm_cast.training.clips import Classes, hold_out, read_clips
+from gasm_cast.training.clips import hold_out, read_clips
 from gasm_cast.training.learner import Learner
 from gasm_cast.training.optimizer import Schedule
 from gasm_cast.training.statistics import ChannelStatistics

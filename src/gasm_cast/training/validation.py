@@ -9,9 +9,9 @@ import torch
 from gasm_cast.annotations import ClipTable
 from gasm_cast.evaluation.calibration import negative_log_likelihood
 from gasm_cast.evaluation.scoring import score
+from gasm_cast.evaluation.summary import Classes
 from gasm_cast.models import FusionModel
 from gasm_cast.store import FeatureStore
-from gasm_cast.training.clips import Classes
 from gasm_cast.training.devices import Precision
 
 
