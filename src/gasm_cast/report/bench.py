@@ -8,18 +8,22 @@ from pathlib import Path
 from gasm_cast.errors import InputError
 from gasm_cast.report.tables import Column, Table
 
+# As many as a page is wide.
 _KINDS = (
     ("parameters", "Params (M)", 1e-6),
     ("flops", "GFLOP a clip", 1e-9),
-    ("forward_sec", "Inference (ms)", 1e3),
     ("train_step_sec", "Step (ms)", 1e3),
     ("saved_bytes", "Kept (MiB)", 1 / 2**20),
-    ("peak_bytes", "Peak (MiB)", 1 / 2**20),
+)
+
+_CAPTION = (
+    "Cost of each model on random tokens, {grid} (frames, rows, columns): trainable parameters, operations "
+    "of a forward pass, time of a training step, and memory that the step keeps for its backward pass"
 )
 
 
-def read_bench(path: Path) -> Table:
-    """A row for each grid and model, in the order in which they were measured.
+def read_bench(path: Path) -> dict[str, Table]:
+    """A table for each grid, with a row for each model, in the order in which they were measured.
 
     Raises:
         InputError: if the file is missing or is not what the command writes.
@@ -35,13 +39,13 @@ def read_bench(path: Path) -> Table:
     shown = [kind for kind in _KINDS if any(kind[0] in cost for cost in costs.values())]
     if not shown:
         raise InputError(f"{path} holds no costs of models; `gasm-cast bench model --json` writes them")
-    rows = tuple(
-        (grid, model, *(cost[key] * scale if key in cost else None for key, _, scale in shown))
-        for (grid, model), cost in costs.items()
-    )
-    columns = (Column("Tokens"), Column("Model"), *(Column(title, "number") for _, title, _ in shown))
-    caption = (
-        "Cost of each model on random tokens, frames by rows by columns: trainable parameters, operations "
-        "of a forward pass, and time and memory of a batch, all measured side by side in one run."
-    )
-    return Table(caption, columns, rows)
+    columns = (Column("Model"), *(Column(title, "number") for _, title, _ in shown))
+    found = {}
+    for grid in dict.fromkeys(grid for grid, _ in costs):
+        rows = tuple(
+            (model, *(cost[key] * scale if key in cost else None for key, _, scale in shown))
+            for (of, model), cost in costs.items()
+            if of == grid
+        )
+        found[grid] = Table(_CAPTION.format(grid=grid), columns, rows)
+    return found

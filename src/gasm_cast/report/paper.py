@@ -61,11 +61,14 @@ def write_paper(
     written = {"main": tables.to_latex(main_table(groups), "tab:main", size="footnotesize")}
     if differences:
         written["differences"] = tables.to_latex(_differences_table(differences), "tab:differences")
-    cost = views.cost([runs[0] for runs in groups.values()]) if bench is None else read_bench(bench)
-    if cost is not None:
-        written["efficiency"] = tables.to_latex(
-            cost, "tab:efficiency", size="footnotesize", merge_first=bench is not None
+    cost = views.cost([runs[0] for runs in groups.values()])
+    if bench is not None:
+        written["efficiency"] = "\n".join(
+            tables.to_latex(table, "tab:efficiency" if place == 0 else f"tab:efficiency-{grid}")
+            for place, (grid, table) in enumerate(read_bench(bench).items())
         )
+    elif cost is not None:
+        written["efficiency"] = tables.to_latex(cost, "tab:efficiency")
     written["published"] = tables.to_latex(published_table(), "tab:published")
     if ablation is not None:
         written["ablation"] = (ablation / "ablation.tex").read_text(encoding="utf-8")
