@@ -17,7 +17,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -40,8 +40,13 @@ class Run:
     recipe: Recipe
 
     @classmethod
-    def create(cls, path: Path, recipe: Recipe) -> Run:
+    def create(cls, path: Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
         """Make a run folder, or take up one that an equal recipe left unfinished.
+
+        Args:
+            path: The folder.
+            recipe: What the run is of.
+            beside: Names that may already lie in a folder that holds no run yet.
 
         Raises:
             InputError: if the folder holds a run of another recipe, or other files.
@@ -55,7 +60,7 @@ class Run:
                     f"{config_hash(recipe)}); choose another --out or remove the folder"
                 )
             return run
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or {inner.name for inner in path.iterdir()} - set(beside)):
             raise InputError(f"{path} exists and is not a run folder; choose another --out")
         write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
         write_text(config, to_toml(recipe))

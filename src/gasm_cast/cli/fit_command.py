@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,26 +20,36 @@ from gasm_cast.config import (
     Recipe,
     TrainingConfig,
 )
+from gasm_cast.errors import InputError
 from gasm_cast.extraction.options import ExtractorOptions, PipelineOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
+    from gasm_cast.ablation.choosing import Choice
     from gasm_cast.annotations import ClipTable
 
 NUM_CLIPS_TO_SEE = 8_000
 """Clips that training passes in all, so that small data sets get more epochs than large ones."""
+FEW_CLIPS = 1_000
+"""Up to so many training clips each block of them is held out in turn, to choose the model by."""
+PROBE_DECAY = 12_000
+"""Weight decay of a probe, times the number of training clips: the fewer clips, the simpler it stays."""
+
+FitModel = Literal["auto", "gasm-cast", "linear", "motion-only"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train on your own clips: scan, extract, split, train, evaluate.
+    """Train on your own clips: scan, extract, split, choose a model, train, evaluate.
 
     Give a folder with one folder per class, or any folder of videos with --labels. The run
     folder then holds all of it: annotations of both splits, features, recipe, model and
     evaluation. The same call goes on where it was interrupted.
+
+    On few clips a linear probe is often better than a deep model. So the models are first
+    compared on parts of the training clips; the best is trained on all of them, and
+    evaluated once on clips that nothing was chosen by.
 
     Exit code 1 says that some clips could not be read; they are listed, and left out.
     """
@@ -54,6 +65,8 @@ class Options:
     split_by: Literal["block", "random"] = "block"
     """Keep the last clips of each class in order of name, since clips cut from one recording follow
     each other and look alike; or draw them at random."""
+    model: FitModel = "auto"
+    """The model to train; auto takes the one that does best on held-out training clips."""
     epochs: int | None = None
     """Passes over the training clips; fewer for more clips by default."""
     seed: int = 0
@@ -68,15 +81,18 @@ class Options:
             raise ValueError(f"validation is a share between 0 and 1, got {self.validation}")
 
 
-def fit_recipe(options: Options, num_clips: int) -> Recipe:
-    """A narrow model, held back by dropout: people's own data sets are small.
+def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
+    """Recipes to choose between, by the names that --model takes.
+
+    GASM-CAST is narrow and held back by dropout, since people's own data sets are small. The
+    probes have no LayerNorm, which would hide how fast things move, and a strong decay.
 
     Args:
         options: Where things lie; seed and epochs.
         num_clips: Clips to learn from.
     """
     data = options.out / "data"
-    return Recipe(
+    deep = Recipe(
         data=DataConfig(store=data / "store", annotations=data / "annotations"),
         model=ModelConfig(
             semantic_pool=2 if options.extractor.semantic == "classic" else 1,
@@ -92,40 +108,128 @@ def fit_recipe(options: Options, num_clips: int) -> Recipe:
         ),
         augmentation=AugmentationConfig(token_dropout=0.2, segment_dropout=0.2),
     )
+    decay = min(PROBE_DECAY / num_clips, 0.2 / deep.training.learning_rate)
+    probe = replace(
+        deep,
+        model=replace(deep.model, kind="linear", head=HeadConfig(norm="none", dropout=0.5)),
+        training=replace(deep.training, weight_decay=decay),
+        augmentation=AugmentationConfig(),
+    )
+    return {
+        "motion-only": replace(probe, model=replace(probe.model, kind="motion-only")),
+        "linear": probe,
+        "gasm-cast": deep,
+    }
 
 
 def run(options: Options) -> int:
     """Do all of it, and say how to predict."""
     from rich.console import Console
 
-    from gasm_cast.annotations import read_annotations, split_table, write_annotations
+    from gasm_cast.annotations import read_annotations, split_table
     from gasm_cast.cli.steps import step
     from gasm_cast.runs import Run
 
     console = Console()
     table = read_annotations(options.labels or options.videos, "all", options.videos)
     table.require_labels()
+    _require_classes(table, options)
     shares = {"train": 1 - options.validation, "validation": options.validation}
     splits = split_table(table, shares, by=options.split_by, seed=options.seed)
     _describe(console, table, splits)
-    recipe = fit_recipe(options, len(splits["train"]))
-    folder = Run.create(options.out, recipe)
-    write_annotations(recipe.data.annotations, splits)
+    recipes = fit_recipes(options, len(splits["train"]))
+    data = recipes["gasm-cast"].data
+    _write_splits(options.out, data.annotations, splits)
     step(
-        console, "scan", recipe.data.annotations, "--videos", options.videos,
+        console, "scan", data.annotations, "--videos", options.videos,
         "--json", options.out / "data" / "scan.json", allowed=(0, 1),
     )  # fmt: skip
     code = step(
-        console, "extract", options.videos, "--annotations", recipe.data.annotations,
-        "--out", recipe.data.store, *_flags(options), allowed=(0, 1),
+        console, "extract", options.videos, "--annotations", data.annotations,
+        "--out", data.store, *_flags(options), allowed=(0, 1),
     )  # fmt: skip
+    name = (
+        _choose(console, recipes, options, len(splits["train"])) if options.model == "auto" else options.model
+    )
+    folder = Run.create(options.out, recipes[name], beside=("data", "choice"))
     step(console, "train", folder.path / "config.toml", "--out", folder.path)
     json_flag = [] if options.json is None else ["--json", options.json]
     step(console, "evaluate", folder.path, *json_flag, allowed=(0, 1))
     console.print(f"\nnext: gasm-cast predict {folder.path} VIDEO...", highlight=False, soft_wrap=True)
-    console.print(f"      gasm-cast explain {folder.path} VIDEO", highlight=False, soft_wrap=True)
+    if name == "gasm-cast":  # a probe has no attention to show
+        console.print(f"      gasm-cast explain {folder.path} VIDEO", highlight=False, soft_wrap=True)
     console.print(f"      gasm-cast report {folder.path}", highlight=False, soft_wrap=True)
     return code
+
+
+def _require_classes(table: ClipTable, options: Options) -> None:
+    """Refuse a single class: most often the folder that was given is one too high."""
+    names = [name for name, count in zip(table.class_names, table.class_counts(), strict=True) if count]
+    if len(names) > 1:
+        return
+    if options.labels is not None:
+        raise InputError(
+            f"{options.labels}: all clips have the label {names[0]!r}; fit needs two classes or more"
+        )
+    raise InputError(
+        f"{options.videos}: folders are the classes, and its videos lie in a single one, {names[0]!r}; "
+        "make a folder per class, or name the classes with --labels LIST of `path,label`"
+    )
+
+
+def _write_splits(out: Path, annotations: Path, splits: Mapping[str, ClipTable]) -> None:
+    """Write which clip is in which split, or see that an earlier call wrote the same.
+
+    Raises:
+        InputError: if the folder holds something else.
+    """
+    from gasm_cast.annotations import read_annotations, write_annotations
+
+    if (annotations / "labels.json").exists():  # written last
+        for split, table in splits.items():
+            before = read_annotations(annotations, split)
+            if (before.class_names, before.ids, before.labels.tolist()) != (
+                table.class_names,
+                table.ids,
+                table.labels.tolist(),
+            ):
+                raise InputError(
+                    f"{out} was fitted to other clips, labels or splits; choose another --out or remove it"
+                )
+    elif out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"data"}):
+        raise InputError(f"{out} exists and was not made by fit; choose another --out")
+    write_annotations(annotations, splits)
+
+
+def _choose(console: Console, recipes: Mapping[str, Recipe], options: Options, num_clips: int) -> str:
+    """The model that does best on held-out training clips; shows how all of them did."""
+    from gasm_cast.ablation.choosing import choose
+    from gasm_cast.ablation.study import Variant
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True)
+
+    console.print("\nchoosing a model on held-out blocks of the training clips", style="bold")
+    variants = [Variant(name, "", recipe) for name, recipe in recipes.items()]
+    choice = choose(variants, options.out / "choice", all_folds=num_clips <= FEW_CLIPS, say=say)
+    _show(console, choice)
+    return choice.best.name
+
+
+def _show(console: Console, choice: Choice) -> None:
+    from rich.table import Table
+
+    table = Table("model", "top-1", "95% interval", "clips", "")
+    for tried in choice.ranking:
+        low, high = tried.interval
+        chosen = "chosen" if tried.variant is choice.best else ""
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        table.add_row(
+            tried.variant.name, f"{100 * tried.accuracy:.1f}", interval, str(tried.num_clips), chosen
+        )
+    for name, reason in choice.diverged.items():
+        table.add_row(name, "", "", "", reason)
+    console.print(table)
 
 
 def _describe(console: Console, table: ClipTable, splits: Mapping[str, ClipTable]) -> None:

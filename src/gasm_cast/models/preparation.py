@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from gasm_cast.geometry import StreamSpec, pooled
 
@@ -63,9 +64,15 @@ class StreamPreparation(nn.Module):
                 f"expected tokens [batch, {grid.num_tokens}, {self.spec.width}] for a {grid} grid, "
                 f"got {list(x.shape)}"
             )
+        if x.dtype in (torch.float16, torch.bfloat16):
+            x = x.float()
         if self.pool > 1:
-            cells = (-1, grid.num_frames, grid.num_rows // self.pool, self.pool, grid.num_cols // self.pool)
-            x = x.reshape(*cells, self.pool, x.shape[-1]).mean(dim=(3, 5)).flatten(1, 3)
-        if self.standardise:
-            return torch.addcmul(self.shift, x.to(self.scale.dtype), self.scale)
-        return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+            x = self._pool(x)
+        return torch.addcmul(self.shift, x.to(self.scale.dtype), self.scale) if self.standardise else x
+
+    def _pool(self, x: Float[Tensor, "batch stored_tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """Means of squares; tokens are channels-last pictures, for which there is a fast kernel."""
+        grid = self.spec.grid
+        pictures = x.reshape(-1, grid.num_rows, grid.num_cols, x.shape[-1]).movedim(-1, 1)
+        pooled_pictures = avg_pool2d(pictures, self.pool).movedim(1, -1)
+        return pooled_pictures.reshape(len(x), self.num_tokens, x.shape[-1])

@@ -1,0 +1,85 @@
+"""What fit refuses before it reads a video, and the recipes it chooses between."""
+
+from pathlib import Path
+
+import pytest
+
+from gasm_cast.annotations import ClipTable, read_annotations, split_table
+from gasm_cast.cli import main
+from gasm_cast.cli.fit_command import Options, _write_splits, fit_recipes
+from gasm_cast.config import read_recipe, to_toml
+from gasm_cast.errors import InputError
+
+
+def write_videos(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"never decoded here")
+    return folder
+
+
+def test_a_folder_with_one_sub_folder_is_no_list_of_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = write_videos(tmp_path / "clips", "videos/1.mp4", "videos/2.mp4")
+    assert main(["fit", str(clips), "--out", str(tmp_path / "run")]) == 2
+    message = capsys.readouterr().err
+    assert "'videos'" in message
+    assert "--labels" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_list_with_one_label_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clips = write_videos(tmp_path / "clips", "1.mp4", "2.mp4")
+    (tmp_path / "labels.csv").write_text("1,run\n2,run\n")
+    labels = ["--labels", str(tmp_path / "labels.csv")]
+    assert main(["fit", str(clips), "--out", str(tmp_path / "run"), *labels]) == 2
+    message = capsys.readouterr().err
+    assert "labels.csv" in message
+    assert "'run'" in message
+
+
+def test_a_folder_that_fit_did_not_make_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = write_videos(tmp_path / "clips", "a/1.mp4", "a/2.mp4", "b/3.mp4", "b/4.mp4")
+    write_videos(tmp_path / "precious", "letter.mp4")
+    assert main(["fit", str(clips), "--out", str(tmp_path / "precious")]) == 2
+    assert "was not made by fit" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["letter.mp4"]
+
+
+def splits_of(clips: Path, validation: float) -> dict[str, ClipTable]:
+    table = read_annotations(clips, "all", clips)
+    return split_table(table, {"train": 1 - validation, "validation": validation}, by="block")
+
+
+def test_the_same_call_may_come_again_but_not_another_split(tmp_path: Path) -> None:
+    names = [f"{folder}/{number}.mp4" for folder in "ab" for number in range(4)]
+    clips = write_videos(tmp_path / "clips", *names)
+    out = tmp_path / "run"
+    annotations = out / "data" / "annotations"
+    for _ in range(2):
+        _write_splits(out, annotations, splits_of(clips, 0.25))
+    before = (annotations / "train.csv").read_text()
+    with pytest.raises(InputError, match="other clips, labels or splits"):
+        _write_splits(out, annotations, splits_of(clips, 0.5))
+    assert (annotations / "train.csv").read_text() == before
+
+
+def test_probes_are_decayed_more_the_fewer_clips_there_are(tmp_path: Path) -> None:
+    options = Options(videos=tmp_path, out=tmp_path / "run")
+    few, many = (fit_recipes(options, num)["linear"].training for num in (150, 15_000))
+    assert few.weight_decay == pytest.approx(100 * many.weight_decay)
+    tiny = fit_recipes(options, 4)["linear"].training
+    assert tiny.weight_decay * tiny.learning_rate < 1  # a step must not turn the weights round
+
+
+@pytest.mark.parametrize("name", ["motion-only", "linear", "gasm-cast"])
+def test_recipes_are_of_the_model_they_are_named_after_and_survive_their_file(
+    tmp_path: Path, name: str
+) -> None:
+    recipe = fit_recipes(Options(videos=tmp_path, out=tmp_path / "run"), 150)[name]
+    assert recipe.model.kind == name
+    (tmp_path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
+    assert read_recipe(tmp_path / "recipe.toml") == recipe
