@@ -44,7 +44,7 @@ class Settings:
     num_steps: int = 5
     """Timed steps of each model, after one that warms up."""
     peak: bool = True
-    """Also measure the peak of a training step: on processors the growth of a fresh process."""
+    """Also measure the peak of a training step: on processors what a batch adds to a step of one clip."""
     num_classes: int = 174
     """Classes of the classifier; SSv2's by default."""
 
@@ -108,7 +108,7 @@ def measure(
             train_step_sec=statistics.median(training[name]),
             saved_bytes=count_saved_bytes(stepper.model, *tokens),
             peak_bytes=measure_peak(configs[name], semantic, motion, batch_size, settings)
-            if settings.peak
+            if settings.peak and (batch_size > 1 or settings.device == "cuda")
             else None,
         )
         for name, stepper in steppers.items()
