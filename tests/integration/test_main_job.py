@@ -10,7 +10,7 @@ import pytest
 
 from gasm_cast.annotations import read_annotations
 from gasm_cast.cli import main
-from gasm_cast.config import to_toml
+from gasm_cast.config import read_recipe, to_toml
 from gasm_cast.store import FeatureStore
 
 pytestmark = pytest.mark.slow
@@ -115,6 +115,9 @@ def test_fit_on_a_folder_per_class_with_other_file_names(home: Path, tmp_path: P
     run = tmp_path / "run"
     assert main(["fit", str(tmp_path / "clips"), "--out", str(run), "--epochs", "2"]) == 0
     assert (run / "evaluation" / "validation" / "metrics.json").exists()
+    tried = json.loads((run / "choice" / "choice.json").read_text())["tried"]
+    assert {one["variant"] for one in tried} == {"gasm-cast", "linear", "motion-only"}
+    assert read_recipe(run / "config.toml").model.kind == tried[0]["variant"]
     video = next((tmp_path / "clips" / "class b").iterdir())
     assert main(["predict", str(run), str(video), "--json", str(tmp_path / "predict.json")]) == 0
     content = json.loads((tmp_path / "predict.json").read_text())
@@ -124,7 +127,6 @@ def test_fit_on_a_folder_per_class_with_other_file_names(home: Path, tmp_path: P
 
 def test_the_demo_recipe_survives_its_file(tmp_path: Path) -> None:
     from gasm_cast.cli.demo_command import Options, demo_recipe
-    from gasm_cast.config import read_recipe
 
     recipe = demo_recipe(Options(out=tmp_path))
     (tmp_path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")

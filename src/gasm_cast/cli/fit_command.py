@@ -129,6 +129,7 @@ def run(options: Options) -> int:
     from gasm_cast.annotations import read_annotations, split_table
     from gasm_cast.cli.steps import step
     from gasm_cast.runs import Run
+    from gasm_cast.training import final_recipe
 
     console = Console()
     table = read_annotations(options.labels or options.videos, "all", options.videos)
@@ -151,7 +152,7 @@ def run(options: Options) -> int:
     name = (
         _choose(console, recipes, options, len(splits["train"])) if options.model == "auto" else options.model
     )
-    folder = Run.create(options.out, recipes[name], beside=("data", "choice"))
+    folder = Run.create(options.out, final_recipe(recipes[name]), beside=("data", "choice"))
     step(console, "train", folder.path / "config.toml", "--out", folder.path)
     json_flag = [] if options.json is None else ["--json", options.json]
     step(console, "evaluate", folder.path, *json_flag, allowed=(0, 1))

@@ -1,0 +1,164 @@
+"""GASM-CAST, its peers and the choice of `fit` on a few clips of your own, over block folds.
+
+    python -m benchmarks.block_folds VIDEOS --store STORE --json block_folds.json
+
+VIDEOS is a folder with a folder per class, STORE its features. The clips of each class, in order
+of name, are cut into blocks; each block in turn is reported on by models that learnt the others.
+Every model has the same budget: two weight decays, told apart on the last block of its training
+part, then each seed. Accuracies are pooled over the folds; differences are paired, to `linear`.
+With --work the runs are kept, and the same call goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from gasm_cast.ablation.choosing import NUM_FOLDS, choose
+from gasm_cast.ablation.running import train_and_evaluate
+from gasm_cast.ablation.study import Variant
+from gasm_cast.annotations import fold_table, read_annotations, write_annotations
+from gasm_cast.cli.fit_command import Options, fit_recipes
+from gasm_cast.config import ModelKind, PeerConfig, Recipe
+from gasm_cast.evaluation.comparison import Side, compare
+from gasm_cast.evaluation.intervals import wilson
+from gasm_cast.files import write_text
+from gasm_cast.predictions import Predictions, read_predictions
+from gasm_cast.training import final_recipe
+
+AUTO = "fit's choice"
+DECAYS = (0.05, 100.0)
+PROBES = ("linear", "semantic-only", "motion-only", "ensemble")
+"""Kinds that are linear in the features; they have the head of fit's probes, the others that of its model."""
+
+Row = dict[str, Any]
+
+
+def main(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        sides = measure(arguments, arguments.work or Path(temporary))
+    rows = [row(side, sides["linear"]) for side in sides.values()]
+    for entry in rows:
+        low, high = entry["interval"]
+        text = f"{entry['name']:<20} {100 * entry['value']:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
+        if "difference" in entry:
+            low, high = entry["difference_interval"]
+            text += f"  to linear {100 * entry['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        print(text)
+    if arguments.json is not None:
+        write_text(arguments.json, json.dumps(rows, indent=2) + "\n")
+
+
+def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Side]:
+    """Each model with its predictions for all clips, one set a seed."""
+    table = read_annotations(arguments.videos, "all", arguments.videos)
+    parts: dict[tuple[str, int], list[Predictions]] = defaultdict(list)
+    for fold in range(NUM_FOLDS):
+        folder = work / f"fold-{fold}"
+        learn, report = fold_table(table, NUM_FOLDS, fold, by="block")
+        write_annotations(folder / "annotations", {"train": learn, "validation": report})
+        options = Options(videos=arguments.videos, out=folder, epochs=arguments.epochs)
+        recipes = {
+            name: prepared(recipe, arguments.store, folder / "annotations")
+            for name, recipe in fit_recipes(options, len(learn)).items()
+        }
+        for name, recipe in chosen(recipes, arguments.models, folder).items():
+            for seed in range(arguments.seeds):
+                path = folder / Variant(name, "", recipe).slug / f"seed-{seed}"
+                train_and_evaluate(recipe, seed, path)
+                parts[name, seed].append(
+                    read_predictions(path / "evaluation" / "validation" / "predictions.parquet")
+                )
+        print(f"fold {fold + 1}/{NUM_FOLDS} done", flush=True)
+    names = dict.fromkeys(name for name, _ in parts)
+    return {
+        name: Side(name, tuple(pooled(parts[name, seed]) for seed in range(arguments.seeds)))
+        for name in names
+    }
+
+
+def prepared(recipe: Recipe, store: Path, annotations: Path) -> Recipe:
+    """A recipe of fit on this store, without trackers; attention models as narrow as ours."""
+    data = replace(recipe.data, store=store, annotations=annotations)
+    model = replace(recipe.model, peer=PeerConfig(width=128, num_heads=4))
+    return final_recipe(
+        replace(recipe, data=data, model=model, training=replace(recipe.training, tracker="none"))
+    )
+
+
+def chosen(recipes: dict[str, Recipe], kinds: Sequence[ModelKind], folder: Path) -> dict[str, Recipe]:
+    """The recipe of each kind by its own small search, and the one that fit would choose."""
+    found: dict[str, Recipe] = {}
+    for kind in kinds:
+        like = recipes["linear" if kind in PROBES else "gasm-cast"]
+        recipe = replace(like, model=replace(like.model, kind=kind))
+        variants = [
+            Variant(
+                f"decay {decay}", "", replace(recipe, training=replace(recipe.training, weight_decay=decay))
+            )
+            for decay in DECAYS
+        ]
+        search = folder / kind / "search"
+        found[kind] = choose(variants, search, all_folds=False, say=lambda line: None).best.recipe
+    variants = [Variant(name, "", recipe) for name, recipe in recipes.items()]
+    choice = choose(variants, folder / "choice", all_folds=True, say=lambda line: None)
+    print(f"fit chooses {choice.best.name}", flush=True)
+    return {**found, AUTO: choice.best.recipe}
+
+
+def pooled(folds: Sequence[Predictions]) -> Predictions:
+    """The predictions of all folds as those of one model; answers of earlier layers are left out."""
+    return Predictions(
+        ids=tuple(clip for fold in folds for clip in fold.ids),
+        labels=np.concatenate([fold.labels for fold in folds]),
+        probabilities=np.concatenate([fold.probabilities for fold in folds]),
+        layer_predictions=np.zeros((sum(len(fold.ids) for fold in folds), 0), dtype=np.int64),
+        class_names=folds[0].class_names,
+    )
+
+
+def row(side: Side, baseline: Side) -> Row:
+    """Mean accuracy over the seeds; the interval is that of one run of so many clips."""
+    value = float(np.mean([run.correct.mean() for run in side.runs]))
+    num_clips = len(side.runs[0].ids)
+    entry: Row = {
+        "name": side.name,
+        "value": value,
+        "unit": "top-1",
+        "target": None,
+        "met": None,
+        "peer": baseline.name,
+        "interval": wilson(round(value * num_clips), num_clips),
+        "num_clips": num_clips,
+        "num_seeds": len(side.runs),
+    }
+    if side is not baseline:
+        comparison = compare(side, baseline)
+        entry["difference"] = comparison.difference
+        entry["difference_interval"] = comparison.interval
+    return entry
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("videos", type=Path, help="folder of videos with a folder per class")
+    parser.add_argument("--store", type=Path, required=True, help="their features, by `gasm-cast extract`")
+    parser.add_argument("--models", nargs="+", default=get_args(ModelKind), choices=get_args(ModelKind))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--work", type=Path, help="folder of the runs; by default they are not kept")
+    parser.add_argument("--json", type=Path, help="write the rows there")
+    given = parser.parse_args()
+    if "linear" not in given.models:
+        parser.error("--models needs linear, with which the others are compared")
+    main(given)
