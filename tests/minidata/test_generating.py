@@ -9,6 +9,7 @@ import pytest
 
 from gasm_cast.errors import InputError
 from gasm_cast.minidata import TEMPLATES, generate, generating
+from gasm_cast.minidata.clips import ClipKey
 
 JSON_FILES = ("labels.json", "train.json", "validation.json", "test.json", "test-answers.csv", "mini.json")
 NUM_CLASSES = 2
@@ -105,7 +106,7 @@ def test_interrupted_draw_has_no_annotations_and_is_taken_up_again(
     render_clip = generating._render_clip
     rendered: list[str] = []
 
-    def interrupted(folder: Path, seed: int, key: generating.ClipKey) -> None:
+    def interrupted(folder: Path, seed: int, key: ClipKey) -> None:
         if rendered:
             raise KeyboardInterrupt
         rendered.append(key.id)
