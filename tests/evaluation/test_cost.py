@@ -17,7 +17,7 @@ def build(kind: str) -> FusionModel:
 
 def test_flops_of_the_linear_probe_are_those_of_its_one_product() -> None:
     flops = count_flops(build("linear"), torch.randn(1, 16, 24), torch.randn(1, 8, 16))
-    assert flops == 2 * (24 + 16) * 5
+    assert flops == 2 * (24 + 8 * 16) * 5
 
 
 def test_saved_bytes_grow_with_the_batch_and_leave_out_the_weights() -> None:
@@ -32,7 +32,7 @@ def test_saved_bytes_grow_with_the_batch_and_leave_out_the_weights() -> None:
 def test_models_are_measured_side_by_side_and_left_as_they_were() -> None:
     models = {"ours": build("gasm-cast").eval(), "linear": build("linear").eval()}
     costs = measure_costs(models, torch.randn(2, 16, 24), torch.randn(2, 8, 16), num_steps=2)
-    assert costs["ours"].flops > 100 * costs["linear"].flops
+    assert costs["ours"].flops > 20 * costs["linear"].flops
     assert costs["ours"].train_step_sec > costs["linear"].train_step_sec > 0
     for model in models.values():
         assert not model.training

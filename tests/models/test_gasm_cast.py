@@ -27,8 +27,8 @@ FORMS = pytest.mark.parametrize("residual", ["bottleneck", "stream"])
 def test_it_starts_as_the_linear_probe(
     make_model: Maker, make_tokens: MakeTokens, residual: str, pooling: str
 ) -> None:
-    model = make_model(exchange={"residual": residual}, head={"pooling": pooling}).eval()
-    linear = make_model("linear").eval()
+    model = make_model(exchange={"residual": residual}, head={"pooling": pooling, "temporal": "pool"}).eval()
+    linear = make_model("linear", head={"temporal": "pool"}).eval()
     assert isinstance(model, GasmCast)
     assert isinstance(linear, Linear)
     classifier = model.ends.classifier if model.ends is not None else model.head
@@ -76,7 +76,7 @@ def test_pooling_before_expanding_is_expanding_before_pooling(
     make_model: Maker, make_tokens: MakeTokens, shake: Shake
 ) -> None:
     for pooling in ("mean", "attention"):
-        model = make_model(head={"pooling": pooling}).double().eval()
+        model = make_model(head={"pooling": pooling, "temporal": "pool"}).double().eval()
         assert isinstance(model, GasmCast)
         assert model.ends is not None
         shake(model)
@@ -233,6 +233,7 @@ class TestOrderInTime:
             motion=self.motion,
             graph={"positions": "none"},
             exchange={"enabled": False},
+            head={"temporal": "pool"},
         )
         self.trained(model)
         semantic, motion, labels = self.clips(200, seed=1000)
@@ -244,19 +245,23 @@ class TestOrderInTime:
 
 @FORMS
 @pytest.mark.parametrize(
-    ("positions", "sees_order"),
+    ("told_by", "sees_order"),
     [
-        (("none", "none"), False),
-        (("relative-bias", "none"), True),
-        (("rotary", "none"), True),
-        (("none", "learned"), True),
+        (("none", "none", "pool"), False),
+        (("relative-bias", "none", "pool"), True),
+        (("rotary", "none", "pool"), True),
+        (("none", "learned", "pool"), True),
+        (("none", "none", "concat"), True),
     ],
 )
-def test_only_positions_tell_a_clip_from_the_same_tokens_backwards(
-    make_model: Maker, shake: Shake, residual: str, positions: tuple[str, str], sees_order: bool
+def test_positions_or_the_head_tell_a_clip_from_the_same_tokens_backwards(
+    make_model: Maker, shake: Shake, residual: str, told_by: tuple[str, str, str], sees_order: bool
 ) -> None:
+    graph_positions, exchange_positions, temporal = told_by
     model = make_model(
-        graph={"positions": positions[0]}, exchange={"residual": residual, "positions": positions[1]}
+        graph={"positions": graph_positions},
+        exchange={"residual": residual, "positions": exchange_positions},
+        head={"temporal": temporal},
     ).eval()
     shake(model)
     frames, motion = torch.randn(3, 2, 16, 24), torch.randn(3, 4, 16)

@@ -6,10 +6,12 @@ CAST's is a narrow width.
 
 Source: Attention Bottlenecks for Multimodal Fusion (arXiv 2107.00135), equations 8 and 9.
 Differs in that the streams are frozen features at one common width, fused from the first
-layer on, and pooled by their mean instead of by class tokens.
+layer on, and pooled as all models here are instead of by class tokens.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +40,8 @@ class BottleneckTokens(FusionModel):
         self.shared = nn.Parameter(0.02 * torch.randn(1, peer.num_bottleneck_tokens, peer.width))
         self.semantic_blocks = nn.ModuleList(SelfAttentionBlock(config) for _ in range(peer.num_layers))
         self.motion_blocks = nn.ModuleList(SelfAttentionBlock(config) for _ in range(peer.num_layers))
-        self.head = PooledClassifier((peer.width, peer.width), task.num_classes, config.head)
+        semantic, motion = (replace(stream, width=peer.width) for stream in self.streams)
+        self.head = PooledClassifier((semantic, motion), task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""

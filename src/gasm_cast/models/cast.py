@@ -100,8 +100,7 @@ class Cast(FusionModel):
         self.layers = nn.ModuleList(
             CastLayer(config, task, self.semantic_grid) for _ in range(config.peer.num_layers)
         )
-        widths = (task.semantic.width, task.motion.width)
-        self.head = PooledClassifier(widths, task.num_classes, config.head)
+        self.head = PooledClassifier(self.streams, task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -100,6 +100,11 @@ class FusionModel(nn.Module, ABC):
     def motion_grid(self) -> Grid:
         """Grid of the motion tokens."""
         return self.task.motion.grid
+
+    @property
+    def streams(self) -> tuple[StreamSpec, StreamSpec]:
+        """Semantic and motion tokens as :meth:`classify` gets them."""
+        return replace(self.task.semantic, grid=self.semantic_grid), self.task.motion
 
     def forward(
         self,

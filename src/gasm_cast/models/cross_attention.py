@@ -82,7 +82,7 @@ class CrossAttentionModel(FusionModel):
         self.layers = nn.ModuleList(
             CrossAttentionLayer(config, *widths) for _ in range(config.peer.num_layers)
         )
-        self.head = PooledClassifier(widths, task.num_classes, config.head)
+        self.head = PooledClassifier(self.streams, task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""

@@ -24,8 +24,9 @@ class Ensemble(FusionModel):
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
-        self.semantic_head = PooledClassifier((task.semantic.width,), task.num_classes, config.head)
-        self.motion_head = PooledClassifier((task.motion.width,), task.num_classes, config.head)
+        semantic, motion = self.streams
+        self.semantic_head = PooledClassifier((semantic,), task.num_classes, config.head)
+        self.motion_head = PooledClassifier((motion,), task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens; the logits are the logarithm of the mean."""

@@ -34,7 +34,7 @@ from gasm_cast.exchange import ExchangeLayer, ExchangeWeights, GridPositions
 from gasm_cast.geometry import StreamSpec
 from gasm_cast.graph import GraphAttention, StreamGraph
 from gasm_cast.models.contract import Attention, EarlyPrediction, FusionModel, Prediction, Task
-from gasm_cast.models.head import Classifier, PooledClassifier, TokenWeights, pool
+from gasm_cast.models.head import Classifier, PooledClassifier, StreamPooling, TokenWeights, pool
 
 
 class Compress(nn.Module):
@@ -115,7 +115,10 @@ class BottleneckEnds(nn.Module):
         self.motion_weights = TokenWeights(width) if attentive else None
         self.semantic_expand = _expansion(width, semantic.width)
         self.motion_expand = _expansion(width, motion.width)
-        self.classifier = Classifier(semantic.width + motion.width, num_classes, config.head)
+        self.semantic_steps = _steps(semantic, config)
+        self.motion_steps = _steps(motion, config)
+        steps = [steps.width for steps in (self.semantic_steps, self.motion_steps) if steps is not None]
+        self.classifier = Classifier(semantic.width + motion.width + sum(steps), num_classes, config.head)
 
     def compress(self, semantic: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Narrow tokens of both streams."""
@@ -125,14 +128,27 @@ class BottleneckEnds(nn.Module):
         """Scores from the original features plus the expanded narrow tokens.
 
         mean(x + E n) = mean(x) + E mean(n): the expansion is applied to one vector a clip.
+        Time steps side by side, where the head asks for them, are those of the narrow tokens:
+        they know what the streams told each other, and in full width there would be more
+        weights than clips can determine.
         """
         s, m = narrow
         s_weights = self.semantic_weights(s) if self.semantic_weights is not None else None
         m_weights = self.motion_weights(m) if self.motion_weights is not None else None
         semantic = pool(features[0], s_weights) + self.semantic_expand(pool(s, s_weights))
         motion = pool(features[1], m_weights) + self.motion_expand(pool(m, m_weights))
-        scores: Tensor = self.classifier(torch.cat([semantic, motion], dim=-1))
+        vectors = [semantic, motion]
+        vectors += [self.semantic_steps(s)] if self.semantic_steps is not None else []
+        vectors += [self.motion_steps(m)] if self.motion_steps is not None else []
+        scores: Tensor = self.classifier(torch.cat(vectors, dim=-1))
         return scores
+
+
+def _steps(stream: StreamSpec, config: ModelConfig) -> StreamPooling | None:
+    """Pooling of the narrow tokens step by step; nothing where there is but one step."""
+    if config.head.temporal == "pool" or stream.grid.num_frames == 1:
+        return None
+    return StreamPooling(replace(stream, width=config.exchange.width), config.head)
 
 
 class GasmCast(FusionModel):
@@ -145,8 +161,7 @@ class GasmCast(FusionModel):
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
         exchange, graph = config.exchange, config.graph
-        semantic = replace(task.semantic, grid=self.semantic_grid)
-        motion = task.motion
+        semantic, motion = self.streams
         narrow = exchange.residual == "bottleneck"
         inner = (
             (replace(semantic, width=exchange.width), replace(motion, width=exchange.width))
@@ -172,8 +187,7 @@ class GasmCast(FusionModel):
             ExchangeLayer(exchange) if narrow else StreamExchangeLayer(config, semantic, motion)
             for _ in range(num_exchanges)
         )
-        widths = (inner[0].width, inner[1].width)
-        self.head = None if narrow else PooledClassifier(widths, task.num_classes, config.head)
+        self.head = None if narrow else PooledClassifier(inner, task.num_classes, config.head)
 
         num_heads = max(0, num_exchanges - 1) if config.head.deep_supervision else 0
         self.coarse_layers = config.head.coarse_layers
@@ -186,7 +200,7 @@ class GasmCast(FusionModel):
             raise InputError(f"coarse_layers = {self.coarse_layers} needs classes that fall into groups")
         self.layer_heads = nn.ModuleList(
             PooledClassifier(
-                widths, task.num_groups if layer < self.coarse_layers else task.num_classes, config.head
+                inner, task.num_groups if layer < self.coarse_layers else task.num_classes, config.head
             )
             for layer in range(num_heads)
         )

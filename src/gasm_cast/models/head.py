@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gasm_cast.config import HeadConfig
+from gasm_cast.geometry import StreamSpec
 
 
 class TokenWeights(nn.Module):
@@ -38,6 +40,38 @@ def pool(
     return tokens.mean(dim=1) if weights is None else (weights.to(tokens.dtype) @ tokens).squeeze(1)
 
 
+class StreamPooling(nn.Module):
+    """One vector a clip from the tokens of one stream.
+
+    With `temporal = "pool"` it is the mean of all tokens, weighted or not. With "concat"
+    the tokens of each time step are pooled, and the steps stand side by side in order: the
+    classifier has weights for each step, and a clip is told from the same clip backwards.
+
+    Source: side by side in order after Temporal Relational Reasoning (arXiv 1711.08496),
+    with one relation of all steps.
+
+    Args:
+        stream: Grid and width of the tokens.
+        config: Pooling of tokens and of time.
+
+    Attributes:
+        width: Channels of the vector.
+    """
+
+    def __init__(self, stream: StreamSpec, config: HeadConfig) -> None:
+        super().__init__()
+        self.num_steps = stream.grid.num_frames if config.temporal == "concat" else 1
+        self.width = self.num_steps * stream.width
+        attentive = config.pooling == "attention" and stream.grid.num_tokens > self.num_steps
+        self.weights = TokenWeights(stream.width) if attentive else None
+
+    def forward(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch pooled"]:
+        """The vector, `[B, num_steps * D]`."""
+        steps = rearrange(tokens, "b (t n) d -> (b t) n d", t=self.num_steps)
+        vectors = pool(steps, None if self.weights is None else self.weights(steps))
+        return rearrange(vectors, "(b t) d -> b (t d)", t=self.num_steps)
+
+
 class Classifier(nn.Module):
     """Norm, dropout, linear: from the streams' pooled vectors, side by side, to scores.
 
@@ -64,23 +98,19 @@ class PooledClassifier(nn.Module):
     """Pool each given stream, concatenate, classify: late fusion, and the end of deeper models.
 
     Args:
-        widths: Channels of each stream's tokens.
+        streams: Grid and width of each stream's tokens.
         num_classes: Classes.
         config: Pooling and dropout.
     """
 
-    def __init__(self, widths: tuple[int, ...], num_classes: int, config: HeadConfig) -> None:
+    def __init__(self, streams: tuple[StreamSpec, ...], num_classes: int, config: HeadConfig) -> None:
         super().__init__()
-        attentive = config.pooling == "attention"
-        self.weights = nn.ModuleList(TokenWeights(width) if attentive else nn.Identity() for width in widths)
-        self.attentive = attentive
-        self.classifier = Classifier(sum(widths), num_classes, config)
+        poolings = [StreamPooling(stream, config) for stream in streams]
+        self.poolings = nn.ModuleList(poolings)
+        self.classifier = Classifier(sum(pooling.width for pooling in poolings), num_classes, config)
 
     def forward(self, *streams: Float[Tensor, "batch _ _"]) -> Float[Tensor, "batch classes"]:
         """Scores of the classes."""
-        vectors = [
-            pool(tokens, weights(tokens) if self.attentive else None)
-            for tokens, weights in zip(streams, self.weights, strict=True)
-        ]
+        vectors = [pooling(tokens) for pooling, tokens in zip(self.poolings, streams, strict=True)]
         scores: Tensor = self.classifier(torch.cat(vectors, dim=-1))
         return scores

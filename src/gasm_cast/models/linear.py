@@ -1,4 +1,4 @@
-"""`linear`: mean of each stream, concatenated, normalised, one linear layer.
+"""`linear`: each stream pooled, concatenated, normalised, one linear layer.
 
 Source: SPEC of the method, section 8. It is GASM-CAST's head without anything before it,
 and so what the rest has to beat on the same features.
@@ -18,8 +18,7 @@ class Linear(FusionModel):
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
-        widths = (task.semantic.width, task.motion.width)
-        self.head = PooledClassifier(widths, task.num_classes, config.head)
+        self.head = PooledClassifier(self.streams, task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""

@@ -17,7 +17,7 @@ class SemanticOnly(FusionModel):
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
-        self.head = PooledClassifier((task.semantic.width,), task.num_classes, config.head)
+        self.head = PooledClassifier(self.streams[:1], task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens of the semantic stream; motion is not read."""
@@ -29,7 +29,7 @@ class MotionOnly(FusionModel):
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
-        self.head = PooledClassifier((task.motion.width,), task.num_classes, config.head)
+        self.head = PooledClassifier(self.streams[1:], task.num_classes, config.head)
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens of the motion stream; semantics are not read."""
