@@ -87,6 +87,22 @@ def test_explain_and_report(home: Path) -> None:
     assert clip in page
 
 
+def test_report_explains_the_surest_wrong_answers_first(home: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run, ignore=shutil.ignore_patterns("explanations"))
+    rows = pq.read_table(run / "evaluation" / "validation" / "predictions.parquet").to_pylist()
+    wrong = {
+        max(row["probabilities"]): row["id"]
+        for row in rows
+        if np.argmax(row["probabilities"]) != row["label"]
+    }
+    assert wrong, "nothing to explain: train the run of this test for less long"
+    assert main(["report", str(run), "--explain", "1"]) == 0
+    (folder,) = (run / "explanations").iterdir()
+    assert json.loads((folder / "meta.json").read_text())["id"] == wrong[max(wrong)]
+    assert 'class="overlay"' in (run / "report.html").read_text(encoding="utf-8")
+
+
 def test_an_unreadable_video_is_listed_and_never_replaced(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / "mini", tmp_path / "mini")
     lost = read_annotations(tmp_path / "mini", "validation").ids[0]
