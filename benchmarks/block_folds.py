@@ -12,16 +12,16 @@ With --work the runs are kept, and the same call goes on where it was interrupte
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
+from benchmarks.paired import show
 
 from gasm_cast.ablation.choosing import NUM_FOLDS, choose
 from gasm_cast.ablation.running import train_and_evaluate
@@ -29,9 +29,7 @@ from gasm_cast.ablation.study import Variant
 from gasm_cast.annotations import fold_table, read_annotations, write_annotations
 from gasm_cast.cli.fit_command import Options, fit_recipes
 from gasm_cast.config import ModelKind, PeerConfig, Recipe
-from gasm_cast.evaluation.comparison import Side, compare
-from gasm_cast.evaluation.intervals import wilson
-from gasm_cast.files import write_text
+from gasm_cast.evaluation.comparison import Side
 from gasm_cast.predictions import Predictions, read_predictions
 from gasm_cast.training import final_recipe
 
@@ -40,23 +38,12 @@ DECAYS = (0.05, 100.0)
 PROBES = ("linear", "semantic-only", "motion-only", "ensemble")
 """Kinds that are linear in the features; they have the head of fit's probes, the others that of its model."""
 
-Row = dict[str, Any]
-
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         sides = measure(arguments, arguments.work or Path(temporary))
-    rows = [row(side, sides["linear"]) for side in sides.values()]
-    for entry in rows:
-        low, high = entry["interval"]
-        text = f"{entry['name']:<20} {100 * entry['value']:5.1f}  [{100 * low:.1f}, {100 * high:.1f}]"
-        if "difference" in entry:
-            low, high = entry["difference_interval"]
-            text += f"  to linear {100 * entry['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-        print(text)
-    if arguments.json is not None:
-        write_text(arguments.json, json.dumps(rows, indent=2) + "\n")
+    show(list(sides.values()), sides["linear"], arguments.json)
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Side]:
@@ -125,28 +112,6 @@ def pooled(folds: Sequence[Predictions]) -> Predictions:
         layer_predictions=np.zeros((sum(len(fold.ids) for fold in folds), 0), dtype=np.int64),
         class_names=folds[0].class_names,
     )
-
-
-def row(side: Side, baseline: Side) -> Row:
-    """Mean accuracy over the seeds; the interval is that of one run of so many clips."""
-    value = float(np.mean([run.correct.mean() for run in side.runs]))
-    num_clips = len(side.runs[0].ids)
-    entry: Row = {
-        "name": side.name,
-        "value": value,
-        "unit": "top-1",
-        "target": None,
-        "met": None,
-        "peer": baseline.name,
-        "interval": wilson(round(value * num_clips), num_clips),
-        "num_clips": num_clips,
-        "num_seeds": len(side.runs),
-    }
-    if side is not baseline:
-        comparison = compare(side, baseline)
-        entry["difference"] = comparison.difference
-        entry["difference_interval"] = comparison.interval
-    return entry
 
 
 if __name__ == "__main__":

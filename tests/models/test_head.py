@@ -39,7 +39,7 @@ def test_attention_weighs_the_tokens_of_a_step_among_themselves() -> None:
     torch.nn.init.normal_(pooling.weights.score.weight)
     tokens = torch.randn(2, 12, 5)
     expected = []
-    for step in tokens.split(4, dim=1):
+    for step in torch.split(tokens, 4, dim=1):
         share = pooling.weights(step)
         torch.testing.assert_close(share.sum(-1), torch.ones(2, 1))
         assert share.std() > 0
