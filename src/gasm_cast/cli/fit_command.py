@@ -85,7 +85,8 @@ def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
     """Recipes to choose between, by the names that --model takes.
 
     GASM-CAST is narrow and held back by dropout, since people's own data sets are small. The
-    probes have no LayerNorm, which would hide how fast things move, and a strong decay.
+    probes have no LayerNorm, which would hide how fast things move, a strong decay, and pool
+    over time: a weight for each time step is too many for few clips.
 
     Args:
         options: Where things lie; seed and epochs.
@@ -111,7 +112,7 @@ def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
     decay = min(PROBE_DECAY / num_clips, 0.2 / deep.training.learning_rate)
     probe = replace(
         deep,
-        model=replace(deep.model, kind="linear", head=HeadConfig(norm="none", dropout=0.5)),
+        model=replace(deep.model, kind="linear", head=HeadConfig(temporal="pool", norm="none", dropout=0.5)),
         training=replace(deep.training, weight_decay=decay),
         augmentation=AugmentationConfig(),
     )
