@@ -9,7 +9,7 @@ right forwards, how many it calls the opposite backwards.
 
 A second count reverses only the order of the stored tokens and leaves each as it is. There the
 descriptors still see things move forwards, so that the order of tokens is all that changes; a
-model without positions cannot notice it.
+model without positions whose head pools over time cannot notice it.
 """
 
 from __future__ import annotations
