@@ -75,6 +75,15 @@ def test_probes_are_decayed_more_the_fewer_clips_there_are(tmp_path: Path) -> No
     assert tiny.weight_decay * tiny.learning_rate < 1  # a step must not turn the weights round
 
 
+def test_probes_of_few_clips_have_one_weight_a_channel_and_not_one_a_time_step(tmp_path: Path) -> None:
+    recipes = fit_recipes(Options(videos=tmp_path, out=tmp_path / "run"), 150)
+    assert {name: recipe.model.head.temporal for name, recipe in recipes.items()} == {
+        "motion-only": "pool",
+        "linear": "pool",
+        "gasm-cast": "concat",
+    }
+
+
 @pytest.mark.parametrize("name", ["motion-only", "linear", "gasm-cast"])
 def test_recipes_are_of_the_model_they_are_named_after_and_survive_their_file(
     tmp_path: Path, name: str

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
-from gasm_cast.exchange import CrossAttention, GridPositions
-from gasm_cast.models.blocks import SelfAttentionBlock
+from gasm_cast.exchange import CrossAttention
+from gasm_cast.models.blocks import SelfAttentionBlock, TokenEmbedding
 from gasm_cast.models.contract import FusionModel, Prediction, Task
 from gasm_cast.models.head import Classifier
 
@@ -26,14 +26,9 @@ class AttentiveProbe(FusionModel):
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
         peer = config.peer
-        self.semantic_project = nn.Sequential(
-            nn.LayerNorm(task.semantic.width), nn.Linear(task.semantic.width, peer.width)
+        self.semantic_embedding, self.motion_embedding = (
+            TokenEmbedding(stream, peer.width) for stream in self.streams
         )
-        self.motion_project = nn.Sequential(
-            nn.LayerNorm(task.motion.width), nn.Linear(task.motion.width, peer.width)
-        )
-        self.semantic_positions = GridPositions(self.semantic_grid, peer.width)
-        self.motion_positions = GridPositions(self.motion_grid, peer.width)
         self.blocks = nn.ModuleList(SelfAttentionBlock(config) for _ in range(peer.num_layers))
         self.norm = nn.LayerNorm(peer.width)
         self.query = nn.Parameter(0.02 * torch.randn(1, 1, peer.width))
@@ -43,13 +38,7 @@ class AttentiveProbe(FusionModel):
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""
-        tokens = torch.cat(
-            [
-                self.semantic_project(semantic) + self.semantic_positions(),
-                self.motion_project(motion) + self.motion_positions(),
-            ],
-            dim=1,
-        )
+        tokens = torch.cat([self.semantic_embedding(semantic), self.motion_embedding(motion)], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
         query = self.query.expand(len(tokens), -1, -1)

@@ -9,10 +9,31 @@ from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
 from gasm_cast.errors import InputError
-from gasm_cast.exchange import FeedForward
+from gasm_cast.exchange import FeedForward, GridPositions
+from gasm_cast.geometry import StreamSpec
 
 FEED_FORWARD_RATIO = 4.0
 """Hidden width of a peer's feed-forward over its width, as everywhere in the literature."""
+
+
+class TokenEmbedding(nn.Module):
+    """Tokens of one stream at a common width, with their positions: W LN(x) + c + pos.
+
+    Args:
+        stream: Grid and width of the tokens.
+        width: Common width.
+    """
+
+    def __init__(self, stream: StreamSpec, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(stream.width)
+        self.project = nn.Linear(stream.width, width)
+        self.positions = GridPositions(stream.grid, width)
+
+    def forward(self, x: Float[Tensor, "batch tokens _"]) -> Float[Tensor, "batch tokens width"]:
+        """The tokens, ready for attention."""
+        embedded: Tensor = self.project(self.norm(x)) + self.positions()
+        return embedded
 
 
 class SelfAttentionBlock(nn.Module):

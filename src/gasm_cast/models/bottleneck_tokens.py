@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
-from gasm_cast.exchange import GridPositions
-from gasm_cast.models.blocks import SelfAttentionBlock
+from gasm_cast.models.blocks import SelfAttentionBlock, TokenEmbedding
 from gasm_cast.models.contract import FusionModel, Prediction, Task
 from gasm_cast.models.head import PooledClassifier
 
@@ -29,14 +28,9 @@ class BottleneckTokens(FusionModel):
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)
         peer = config.peer
-        self.semantic_project = nn.Sequential(
-            nn.LayerNorm(task.semantic.width), nn.Linear(task.semantic.width, peer.width)
+        self.semantic_embedding, self.motion_embedding = (
+            TokenEmbedding(stream, peer.width) for stream in self.streams
         )
-        self.motion_project = nn.Sequential(
-            nn.LayerNorm(task.motion.width), nn.Linear(task.motion.width, peer.width)
-        )
-        self.semantic_positions = GridPositions(self.semantic_grid, peer.width)
-        self.motion_positions = GridPositions(self.motion_grid, peer.width)
         self.shared = nn.Parameter(0.02 * torch.randn(1, peer.num_bottleneck_tokens, peer.width))
         self.semantic_blocks = nn.ModuleList(SelfAttentionBlock(config) for _ in range(peer.num_layers))
         self.motion_blocks = nn.ModuleList(SelfAttentionBlock(config) for _ in range(peer.num_layers))
@@ -45,8 +39,7 @@ class BottleneckTokens(FusionModel):
 
     def classify(self, semantic: Tensor, motion: Tensor) -> Prediction:
         """Score the classes from prepared tokens."""
-        s = self.semantic_project(semantic) + self.semantic_positions()
-        m = self.motion_project(motion) + self.motion_positions()
+        s, m = self.semantic_embedding(semantic), self.motion_embedding(motion)
         shared = self.shared.expand(len(s), -1, -1)
         num_shared = shared.shape[1]
         for semantic_block, motion_block in zip(self.semantic_blocks, self.motion_blocks, strict=True):
