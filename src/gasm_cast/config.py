@@ -88,7 +88,7 @@ class ExchangeConfig:
     """Attention heads; must divide the width."""
     direction: Literal["both", "semantic-from-motion", "motion-from-semantic"] = "both"
     """Which stream reads from the other."""
-    feed_forward: Literal["both", "motion", "none"] = "both"
+    feed_forward: Literal["both", "motion", "none"] = "motion"
     """Streams that pass through a feed-forward after each exchange."""
     feed_forward_ratio: float = 4.0
     """Hidden width of that feed-forward over the bottleneck's width."""

@@ -30,7 +30,9 @@ def test_models_are_measured_judged_and_written(
     assert (tmp_path / "out" / "costs.png").read_bytes().startswith(b"\x89PNG")
     rows = json.loads((tmp_path / "bench.json").read_text())
     assert all(set(row) == KEYS for row in rows)
-    assert next(r["value"] for r in rows if r["name"] == "linear, 2x3x3, flops") == 2 * (2 * 24 + 8 * 16) * 174
+    assert (
+        next(r["value"] for r in rows if r["name"] == "linear, 2x3x3, flops") == 2 * (2 * 24 + 8 * 16) * 174
+    )
     (slope,) = [row for row in rows if row["met"] is not None]
     assert slope["met"] == (slope["value"] <= slope["target"])
 

@@ -59,6 +59,7 @@ def contenders(semantic_width: int) -> dict[str, ModelConfig]:
     def cross_attention(**peer: bool) -> ModelConfig:
         return ModelConfig(kind="cross-attention", peer=replace(PeerConfig(), **peer))
 
+    # Feed-forward on both streams, as the peers have it; the default of GASM-CAST is the motion side alone.
     return {
         "gasm-cast": gasm_cast(feed_forward="both"),
         "gasm-cast, motion feed-forward": gasm_cast(feed_forward="motion"),
