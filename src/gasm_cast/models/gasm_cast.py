@@ -12,7 +12,9 @@ Two forms of one interface:
 - `residual = "stream"`: the document to the letter. Every phase takes and returns tokens
   of the streams' own widths; each layer compresses and expands.
 
-Expansions start at zero, so that both forms start as the linear probe of the features.
+Expansions start at zero, so that both forms start as the linear probe of the features; in
+the bottleneck form a head that keeps time apart (`head.temporal = "concat"`) reads the
+narrow time steps beside it from the start.
 
 Source: SPEC of the method, sections 5 to 7; bottleneck after CAST (arXiv 2311.18825),
 deep supervision after Deeply-Supervised Nets (arXiv 1409.5185), exits after BranchyNet
