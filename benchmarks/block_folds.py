@@ -34,7 +34,8 @@ from gasm_cast.predictions import Predictions, read_predictions
 from gasm_cast.training import final_recipe
 
 AUTO = "fit's choice"
-DECAYS = (0.05, 100.0)
+DECAYS = (100.0, 0.05)
+"""The first is the simpler, which a tie goes to."""
 PROBES = ("linear", "semantic-only", "motion-only", "ensemble")
 """Kinds that are linear in the features; they have the head of fit's probes, the others that of its model."""
 
@@ -96,11 +97,11 @@ def chosen(recipes: dict[str, Recipe], kinds: Sequence[ModelKind], folder: Path)
             for decay in DECAYS
         ]
         search = folder / kind / "search"
-        found[kind] = choose(variants, search, all_folds=False, say=lambda line: None).best.recipe
+        found[kind] = choose(variants, search, all_folds=False, say=lambda line: None).chosen.recipe
     variants = [Variant(name, "", recipe) for name, recipe in recipes.items()]
     choice = choose(variants, folder / "choice", all_folds=True, say=lambda line: None)
-    print(f"fit chooses {choice.best.name}", flush=True)
-    return {**found, AUTO: choice.best.recipe}
+    print(f"fit chooses {choice.chosen.name}", flush=True)
+    return {**found, AUTO: choice.chosen.recipe}
 
 
 def pooled(folds: Sequence[Predictions]) -> Predictions:

@@ -113,8 +113,8 @@ class HeadConfig:
 
     pooling: Literal["mean", "attention"] = "mean"
     """How a stream's tokens become one vector."""
-    temporal: Literal["pool", "concat"] = "concat"
-    """Pool over time as well, or let the time steps stand side by side, so that their order is known."""
+    temporal: Literal["pool", "statistics", "concat"] = "concat"
+    """Mean over time; mean, deviation and maximum over time; or the time steps side by side, in order."""
     norm: Literal["layer", "none"] = "layer"
     """Norm of the pooled vector; LayerNorm hides how strong features are as a whole, such as speed."""
     dropout: float = 0.2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gasm_cast.ablation.choosing import NUM_FOLDS, choose
+from gasm_cast.ablation.choosing import NUM_FOLDS, Tried, choose
 from gasm_cast.ablation.study import Variant
 from gasm_cast.annotations import read_annotations
 from gasm_cast.config import HeadConfig, ModelConfig, ModelKind, Recipe, TrainingConfig
@@ -61,15 +61,40 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 def test_the_variant_that_holds_for_other_blocks_is_chosen(recipe: Recipe, tmp_path: Path) -> None:
     lines: list[str] = []
     choice = choose(variants(recipe), tmp_path, all_folds=True, say=lines.append)
-    assert choice.best.name == "motion-only"
+    assert choice.chosen.name == "motion-only"
     motion, semantic = choice.ranking
-    assert motion.num_correct == NUM_TRAIN
-    assert semantic.num_correct < NUM_TRAIN
+    assert motion.accuracy == 1
+    assert semantic.accuracy < 1
     assert motion.num_clips == semantic.num_clips == NUM_TRAIN
     assert motion.interval.low > 0.8
     assert len(lines) == NUM_FOLDS
     written = json.loads((tmp_path / "choice.json").read_text())
     assert [tried["variant"] for tried in written["tried"]] == ["motion-only", "semantic-only"]
+    assert written["chosen"] == "motion-only"
+
+
+def tried(recipe: Recipe, *wrong: int) -> Tried:
+    correct = np.ones(40, dtype=bool)
+    correct[list(wrong)] = False
+    return Tried(Variant("any", "", recipe), correct, log_loss=1.0)
+
+
+def test_level_is_what_one_standard_error_of_the_paired_difference_allows(recipe: Recipe) -> None:
+    best = tried(recipe, 0)
+    assert best.is_level_with(best)
+    assert tried(recipe, 1, 2).is_level_with(best)  # 1/40 behind, with an error of 0.043
+    assert not tried(recipe, 0, 1, 2).is_level_with(best)  # 2/40, with 0.034: agreement makes it sure
+    assert not tried(recipe, *range(1, 10)).is_level_with(best)
+
+
+def test_of_level_variants_the_simplest_is_taken(recipe: Recipe, tmp_path: Path) -> None:
+    motion = variants(recipe)[1]
+    longer = replace(motion.recipe, training=replace(motion.recipe.training, num_epochs=12))
+    simple, longer_one = replace(motion, name="simple"), Variant("longer", "", longer)
+    choice = choose([simple, longer_one], tmp_path, all_folds=False, say=lambda line: None)
+    assert [one.variant.name for one in choice.ranking] == ["longer", "simple"]
+    assert [one.accuracy for one in choice.ranking] == [1, 1]
+    assert choice.chosen is simple
 
 
 def test_folds_are_blocks_in_order_of_name(recipe: Recipe, tmp_path: Path) -> None:
@@ -81,7 +106,7 @@ def test_folds_are_blocks_in_order_of_name(recipe: Recipe, tmp_path: Path) -> No
 
 def test_many_clips_are_answered_for_by_the_last_block_only(recipe: Recipe, tmp_path: Path) -> None:
     choice = choose(variants(recipe), tmp_path, all_folds=False, say=lambda line: None)
-    assert choice.best.name == "motion-only"
+    assert choice.chosen.name == "motion-only"
     assert choice.ranking[0].num_clips == NUM_TRAIN // NUM_FOLDS
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [f"fold-{NUM_FOLDS - 1}"]
 
@@ -92,7 +117,7 @@ def test_a_finished_choice_is_not_trained_again(recipe: Recipe, tmp_path: Path) 
     written = checkpoint.stat().st_mtime_ns
     again = choose(variants(recipe), tmp_path, all_folds=False, say=lambda line: None)
     assert checkpoint.stat().st_mtime_ns == written
-    assert again.ranking == first.ranking
+    assert [tried.record for tried in again.ranking] == [tried.record for tried in first.ranking]
 
 
 def test_a_variant_that_diverges_is_named_and_the_others_go_on(recipe: Recipe, tmp_path: Path) -> None:
@@ -100,7 +125,7 @@ def test_a_variant_that_diverges_is_named_and_the_others_go_on(recipe: Recipe, t
     wild = replace(bad.recipe.training, learning_rate=1e38)
     bad = replace(bad, recipe=replace(bad.recipe, training=wild))
     choice = choose([bad, good], tmp_path, all_folds=False, say=lambda line: None)
-    assert choice.best.name == "motion-only"
+    assert choice.chosen.name == "motion-only"
     assert list(choice.diverged) == ["semantic-only"]
     with pytest.raises(InputError, match="every model diverged"):
         choose([bad], tmp_path / "alone", all_folds=False, say=lambda line: None)

@@ -2,22 +2,28 @@
 
 The training clips of each class, in natural order of their ids, are cut into blocks, since
 clips cut from one recording follow each other and look alike. Every variant learns all
-blocks but one and answers for that one, in turn; the variant with the most right answers is
-chosen. The validation split is not opened. Each of these trainings is a run folder like any
-other, so that an interrupted choice goes on where it stopped.
+blocks but one and answers for that one, in turn. Chosen is the simplest variant that is not
+behind the most accurate one by more than a standard error of their difference on the same
+clips: a lead of two clips in a hundred is luck, and a simpler model has less to lose on
+footage of another kind. The validation split is not opened. Each of these trainings is a run
+folder like any other, so that an interrupted choice goes on where it stopped.
 
-Source: Stone, Cross-validatory choice and assessment of statistical predictions, JRSS B 36, 1974.
+Source: Stone, Cross-validatory choice and assessment of statistical predictions, JRSS B 36,
+1974; the rule of one standard error from Breiman et al., Classification and Regression
+Trees, 1984, section 3.4.3, here with the error of the paired difference.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gasm_cast.ablation.running import train_and_evaluate
 from gasm_cast.ablation.study import Variant
@@ -36,25 +42,35 @@ NUM_FOLDS = 5
 """Blocks that the training clips of a class are cut into, or fewer if it has fewer clips."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tried:
     """How one variant did on training clips that it had not learnt."""
 
     variant: Variant
-    num_correct: int
-    num_clips: int
+    correct: NDArray[np.bool_]
+    """Whether it was right, for each clip; the clips are the same for all variants."""
     log_loss: float
     """Mean of -log of the label's probability, in nats; decides between equal accuracies."""
 
     @property
+    def num_clips(self) -> int:
+        """Clips that it answered for."""
+        return len(self.correct)
+
+    @property
     def accuracy(self) -> float:
         """Share of clips that it gets right."""
-        return self.num_correct / self.num_clips
+        return float(self.correct.mean())
 
     @property
     def interval(self) -> Interval:
         """95% Wilson interval of the accuracy."""
-        return wilson(self.num_correct, self.num_clips)
+        return wilson(int(self.correct.sum()), self.num_clips)
+
+    def is_level_with(self, best: Tried) -> bool:
+        """Whether it is behind by at most one standard error of the paired difference."""
+        difference = best.correct.astype(float) - self.correct
+        return bool(difference.mean() <= difference.std() / math.sqrt(self.num_clips))
 
     @property
     def record(self) -> dict[str, Any]:
@@ -70,27 +86,25 @@ class Tried:
 
 @dataclass(frozen=True)
 class Choice:
-    """The variants by how well they did, the chosen one first."""
+    """What was tried, and what was taken."""
 
     ranking: tuple[Tried, ...]
+    """The variants by how well they did."""
+    chosen: Variant
+    """The simplest of those that are level with the first."""
     diverged: Mapping[str, str]
     """Variants whose training broke off, and why."""
-
-    @property
-    def best(self) -> Variant:
-        """The chosen one."""
-        return self.ranking[0].variant
 
 
 def choose(
     variants: Sequence[Variant], folder: Path, *, all_folds: bool, say: Callable[[str], None]
 ) -> Choice:
-    """Train every variant on parts of the training split and rank them by the rest.
+    """Train every variant on parts of the training split, rank them by the rest, and take one.
 
     Writes choice.json into the folder.
 
     Args:
-        variants: Recipes of the same store, annotations and training split.
+        variants: Recipes of the same store, annotations and training split, the simplest first.
         folder: Where the runs and the result lie.
         all_folds: Let each block be answered for in turn; else only the last one is, which
             costs a fifth and is enough where it holds many clips.
@@ -129,8 +143,14 @@ def choose(
     ]
     if not tried:
         raise InputError(f"every model diverged; the last: {diverged[variants[-1].name]}")
-    choice = Choice(tuple(sorted(tried, key=lambda one: (-one.num_correct, one.log_loss))), diverged)
-    report = {"tried": [one.record for one in choice.ranking], "diverged": diverged}
+    ranking = tuple(sorted(tried, key=lambda one: (-one.accuracy, one.log_loss)))
+    chosen = next(one.variant for one in tried if one.is_level_with(ranking[0]))
+    choice = Choice(ranking, chosen, diverged)
+    report = {
+        "chosen": chosen.name,
+        "tried": [one.record for one in ranking],
+        "diverged": diverged,
+    }
     write_text(folder / "choice.json", json.dumps(report, indent=2) + "\n")
     return choice
 
@@ -153,7 +173,6 @@ def _tried(variant: Variant, folds: Sequence[Predictions]) -> Tried:
     probabilities = np.concatenate([fold.probabilities for fold in folds])
     return Tried(
         variant,
-        num_correct=sum(int(fold.correct.sum()) for fold in folds),
-        num_clips=len(labels),
+        correct=np.concatenate([fold.correct for fold in folds]),
         log_loss=negative_log_likelihood(probabilities, labels),
     )

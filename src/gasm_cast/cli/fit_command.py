@@ -48,8 +48,8 @@ class Options:
     evaluation. The same call goes on where it was interrupted.
 
     On few clips a linear probe is often better than a deep model. So the models are first
-    compared on parts of the training clips; the best is trained on all of them, and
-    evaluated once on clips that nothing was chosen by.
+    compared on parts of the training clips; the simplest that is level with the best is
+    trained on all of them, and evaluated once on clips that nothing was chosen by.
 
     Exit code 1 says that some clips could not be read; they are listed, and left out.
     """
@@ -66,7 +66,7 @@ class Options:
     """Keep the last clips of each class in order of name, since clips cut from one recording follow
     each other and look alike; or draw them at random."""
     model: FitModel = "auto"
-    """The model to train; auto takes the one that does best on held-out training clips."""
+    """The model to train; auto takes the simplest that is level with the best on held-out training clips."""
     epochs: int | None = None
     """Passes over the training clips; fewer for more clips by default."""
     seed: int = 0
@@ -82,11 +82,11 @@ class Options:
 
 
 def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
-    """Recipes to choose between, by the names that --model takes.
+    """Recipes to choose between, by the names that --model takes, the simplest first.
 
     GASM-CAST is narrow and held back by dropout, since people's own data sets are small. The
-    probes have no LayerNorm, which would hide how fast things move, a strong decay, and pool
-    over time: a weight for each time step is too many for few clips.
+    probes have no LayerNorm, which would hide how fast things move, a strong decay, and
+    statistics over time: a weight for each time step is too many for few clips.
 
     Args:
         options: Where things lie; seed and epochs.
@@ -112,7 +112,9 @@ def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
     decay = min(PROBE_DECAY / num_clips, 0.2 / deep.training.learning_rate)
     probe = replace(
         deep,
-        model=replace(deep.model, kind="linear", head=HeadConfig(temporal="pool", norm="none", dropout=0.5)),
+        model=replace(
+            deep.model, kind="linear", head=HeadConfig(temporal="statistics", norm="none", dropout=0.5)
+        ),
         training=replace(deep.training, weight_decay=decay),
         augmentation=AugmentationConfig(),
     )
@@ -204,7 +206,7 @@ def _write_splits(out: Path, annotations: Path, splits: Mapping[str, ClipTable])
 
 
 def _choose(console: Console, recipes: Mapping[str, Recipe], options: Options, num_clips: int) -> str:
-    """The model that does best on held-out training clips; shows how all of them did."""
+    """The model to take by held-out training clips; shows how all of them did."""
     from gasm_cast.ablation.choosing import choose
     from gasm_cast.ablation.study import Variant
 
@@ -215,7 +217,7 @@ def _choose(console: Console, recipes: Mapping[str, Recipe], options: Options, n
     variants = [Variant(name, "", recipe) for name, recipe in recipes.items()]
     choice = choose(variants, options.out / "choice", all_folds=num_clips <= FEW_CLIPS, say=say)
     _show(console, choice)
-    return choice.best.name
+    return choice.chosen.name
 
 
 def _show(console: Console, choice: Choice) -> None:
@@ -224,7 +226,7 @@ def _show(console: Console, choice: Choice) -> None:
     table = Table("model", "top-1", "95% interval", "clips", "")
     for tried in choice.ranking:
         low, high = tried.interval
-        chosen = "chosen" if tried.variant is choice.best else ""
+        chosen = "chosen" if tried.variant is choice.chosen else ""
         interval = f"{100 * low:.1f} to {100 * high:.1f}"
         table.add_row(
             tried.variant.name, f"{100 * tried.accuracy:.1f}", interval, str(tried.num_clips), chosen

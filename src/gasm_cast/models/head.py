@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from gasm_cast.config import HeadConfig
 from gasm_cast.geometry import StreamSpec
 
+_LEAST_VARIANCE = 1e-6
+"""Added to a variance before its root; standardised channels have variances near 1."""
+
 
 class TokenWeights(nn.Module):
     """Attention pooling: how much each token counts, a softmax of one learned score a token.
@@ -43,12 +46,15 @@ def pool(
 class StreamPooling(nn.Module):
     """One vector a clip from the tokens of one stream.
 
-    With `temporal = "pool"` it is the mean of all tokens, weighted or not. With "concat"
-    the tokens of each time step are pooled, and the steps stand side by side in order: the
-    classifier has weights for each step, and a clip is told from the same clip backwards.
+    With `temporal = "pool"` it is the mean of all tokens, weighted or not. Otherwise the
+    tokens of each time step are pooled first. With "concat" the steps stand side by side in
+    order: the classifier has weights for each step, and a clip is told from the same clip
+    backwards. With "statistics" each channel gives its mean, standard deviation and maximum
+    over the steps: a short burst shows, its moment does not. A single step is its own vector.
 
     Source: side by side in order after Temporal Relational Reasoning (arXiv 1711.08496),
-    with one relation of all steps.
+    with one relation of all steps; statistics after Snyder et al., X-vectors, ICASSP 2018,
+    and the maximum beside them.
 
     Args:
         stream: Grid and width of the tokens.
@@ -60,16 +66,22 @@ class StreamPooling(nn.Module):
 
     def __init__(self, stream: StreamSpec, config: HeadConfig) -> None:
         super().__init__()
-        self.num_steps = stream.grid.num_frames if config.temporal == "concat" else 1
-        self.width = self.num_steps * stream.width
+        self.num_steps = 1 if config.temporal == "pool" else stream.grid.num_frames
+        self.statistics = config.temporal == "statistics" and self.num_steps > 1
+        self.width = stream.width * (3 if self.statistics else self.num_steps)
         attentive = config.pooling == "attention" and stream.grid.num_tokens > self.num_steps
         self.weights = TokenWeights(stream.width) if attentive else None
 
     def forward(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch pooled"]:
-        """The vector, `[B, num_steps * D]`."""
+        """The vector: `[B, D]`, `[B, num_steps * D]` side by side, `[B, 3 D]` of statistics."""
         steps = rearrange(tokens, "b (t n) d -> (b t) n d", t=self.num_steps)
         vectors = pool(steps, None if self.weights is None else self.weights(steps))
-        return rearrange(vectors, "(b t) d -> b (t d)", t=self.num_steps)
+        if not self.statistics:
+            return rearrange(vectors, "(b t) d -> b (t d)", t=self.num_steps)
+        over_time = rearrange(vectors, "(b t) d -> b t d", t=self.num_steps)
+        variance, mean = torch.var_mean(over_time, dim=1, correction=0)
+        deviation = (variance + _LEAST_VARIANCE).sqrt()  # of a constant channel the root has no gradient
+        return torch.cat([mean, deviation, over_time.amax(dim=1)], dim=-1)
 
 
 class Classifier(nn.Module):
