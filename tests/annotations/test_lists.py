@@ -28,6 +28,8 @@ def touch(*paths: Path) -> None:
         "a.mp4 run\nsub/b.mp4 jump\n",
         "label,note,path\nrun,good,a.mp4\njump,bad,sub/b.mp4\n",
         "a,run\nsub/b,jump\n",
+        "clip_name,label\na,run\nsub/b.mp4,jump\n",
+        "Label;FilePath\nrun;a.mp4\njump;sub/b.mp4\n",
     ],
 )
 def test_every_way_to_write_a_list(text: str, tmp_path: Path) -> None:
@@ -38,6 +40,18 @@ def test_every_way_to_write_a_list(text: str, tmp_path: Path) -> None:
     assert table.paths == (videos / "a.mp4", videos / "sub" / "b.mp4")
     assert table.class_names == ("jump", "run")
     assert table.labels.tolist() == [1, 0]
+
+
+def test_a_label_may_hold_another_mark_than_the_one_between_columns(tmp_path: Path) -> None:
+    listed = write(tmp_path / "a.csv", "7;Moving it, then stopping\n8;Holding it\n")
+    assert read_annotations(listed, "all").class_names == ("Holding it", "Moving it, then stopping")
+    listed = write(tmp_path / "b.csv", "one, two.mp4;run\nthree.mp4;jump\n")
+    assert read_annotations(listed, "all").class_names == ("jump", "run")
+
+
+def test_a_class_may_be_called_as_a_column_is(tmp_path: Path) -> None:
+    table = read_annotations(write(tmp_path / "a.csv", "a.mp4,action\nb.mp4,talk\n"), "all")
+    assert table.ids == ("a", "b")
 
 
 def test_kinetics_lists_with_spaces_in_paths_and_numbers_as_labels(tmp_path: Path) -> None:
@@ -89,6 +103,7 @@ def test_a_class_list_beside_the_lists_rules(name: str, tmp_path: Path) -> None:
         ("path,label\na.mp4\n", r"line 2: 1 column\(s\) where 2 are expected"),
         ("a.mp4,0\nb.mp4,\n", r"line 2: empty field"),
         ("a.mp4,0\n,1\n", r"line 2: empty field"),
+        ("label,seconds\n0,1.5\n", "'label,seconds', names a column of labels and none of clips"),
         ("path,label\n", "no clips below the line of column names"),
         ("\n\n", "empty list"),
         ("a.mp4\nb.mp4\n", "2 of 2 clips have no label"),

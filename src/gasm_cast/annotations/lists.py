@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,11 @@ from gasm_cast.errors import InputError
 LIST_SUFFIXES = (".csv", ".txt", ".tsv")
 MAX_UNNAMED_CLASSES = 100_000
 
-_PATH_COLUMNS = ("path", "video", "video_path", "file", "filename", "name")
+_MARKS = ",;\t"
+_PATH_COLUMNS = (
+    "path", "video", "video_path", "video_name", "file", "filepath", "file_path", "filename", "file_name",
+    "name", "clip_path", "clip_name",
+)  # fmt: skip
 _ID_COLUMNS = ("id", "video_id", "clip", "clip_id")
 _LABEL_COLUMNS = ("label", "class", "class_name", "label_id", "class_id", "template", "action")
 
@@ -38,19 +42,24 @@ def read_list(path: Path) -> list[Row]:
     semicolons, tabs or, failing these, the last space of the line.
 
     Raises:
-        InputError: naming the line that has another number of columns or an empty field.
+        InputError: naming the line that has another number of columns or an empty field,
+            or if the first line names a column of labels and none of clips.
     """
-    lines = list(_split(path))
+    lines = _split(path)
     if not lines:
         raise InputError(f"{path}: empty list; expected lines of `path,label`")
     header = [column.lower() for column in lines[0][1]]
-    named = any(column in _PATH_COLUMNS + _ID_COLUMNS for column in header)
-    if named:
+    if _names_columns(header):
         del lines[0]
         path_column = _column(header, _PATH_COLUMNS)
         id_column = _column(header, _ID_COLUMNS)
         label_column = _column(header, _LABEL_COLUMNS)
         width = len(header)
+        if path_column is None and id_column is None:
+            raise InputError(
+                f"{path}: the first line, {','.join(header)!r}, names a column of labels and none of clips; "
+                f"call that one `path` or `id`"
+            )
     else:
         width = min(len(lines[0][1]), 2)
         path_column, id_column, label_column = 0, None, 1 if width == 2 else None
@@ -95,21 +104,38 @@ def class_names_of(labels: Sequence[str], source: Path) -> tuple[str, ...]:
     return tuple(sorted(set(labels)))
 
 
-def _split(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _names_columns(header: Sequence[str]) -> bool:
+    """Whether the first line is one of column names: it holds a known one, and no file of a video."""
+    known = _PATH_COLUMNS + _ID_COLUMNS + _LABEL_COLUMNS
+    return any(cell in known for cell in header) and not any(is_video(Path(cell)) for cell in header)
+
+
+def _split(path: Path) -> list[tuple[int, list[str]]]:
     """Line numbers and fields of the lines that are not empty."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
-    first = next((line for line in lines if line.strip()), "")
-    separator = next((mark for mark in ",;\t" if mark in first), None)
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if separator is None:
-            yield number, _split_at_spaces(line)
-        else:
-            yield number, [field.strip() for field in next(csv.reader([line], delimiter=separator))]
+    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = [line for _, line in numbered]
+    mark = _separator(lines)
+    rows = [_split_at_spaces(line) for line in lines] if mark is None else _split_at(mark, lines)
+    return [(number, fields) for (number, _), fields in zip(numbered, rows, strict=True)]
+
+
+def _separator(lines: Sequence[str]) -> str | None:
+    """The mark that gives every line equally many columns, else the first in the first line.
+
+    Labels may hold a mark too: `1420;Moving something, then stopping`.
+    """
+    first = next(iter(lines), "")
+    present = sorted((mark for mark in _MARKS if mark in first), key=first.index)
+    even = (mark for mark in present if len({len(row) for row in _split_at(mark, lines)}) == 1)
+    return next(even, present[0] if present else None)
+
+
+def _split_at(mark: str, lines: Sequence[str]) -> list[list[str]]:
+    return [[field.strip() for field in next(csv.reader([line], delimiter=mark))] for line in lines]
 
 
 def _split_at_spaces(line: str) -> list[str]:
