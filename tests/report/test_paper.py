@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gasm_cast import cli, report
+from gasm_cast.errors import InputError
 from gasm_cast.report.literature import PUBLISHED
 from gasm_cast.report.numbers import Numbers, macro_name
 
@@ -53,11 +54,17 @@ def test_every_number_is_a_macro_with_the_value_of_the_runs(paper: Path) -> None
     top1 = [report.read_run(paper.parent / f"ours-{seed}").metrics["top1"]["value"] for seed in (0, 1)]
     assert found["GasmCastTopOne"] == f"{50 * sum(top1):.1f}"
     assert found["GasmCastSeeds"] == "2"
+    # Beside a mean over seeds stands their spread, and not what one of them has.
+    assert found["GasmCastTopOneStdOverSeeds"] == f"{100 * abs(top1[0] - top1[1]) / 2**0.5:.1f}"
+    assert not {"GasmCastTopOneLow", "GasmCastTopOneHigh"} & set(found)
+    layers = [report.read_run(paper.parent / f"ours-{seed}").metrics["layers"][0] for seed in (0, 1)]
+    assert found["GasmCastLayerOneTopOne"] == f"{50 * sum(layer['top1']['value'] for layer in layers):.1f}"
     assert found["GasmCastGflop"] == "2"
     assert found["NumClips"] == "60"
     assert found["AblationKFourNoGraph"] == "$-$1.2"
     assert found["AblationKFourNoGraphPHolm"] == "0.400"
-    linear = report.read_run(paper.parent / "linear").metrics["top1"]["value"]
+    linear, (low, high) = report.read_run(paper.parent / "linear").metrics["top1"].values()
+    assert (found["LinearTopOneLow"], found["LinearTopOneHigh"]) == (f"{100 * low:.1f}", f"{100 * high:.1f}")
     assert found["DifferenceGasmCastLinear"] == f"{100 * (sum(top1) / 2 - linear):+.1f}"
     # No figure of a result stands in the text itself.
     text = (paper / "main.tex").read_text().partition(r"\begin{document}")[2]
@@ -88,9 +95,8 @@ def test_macro_names_are_letters_and_clashes_are_refused() -> None:
     assert macro_name("cross-attention (no_ff), k = 16 top 1") == "CrossAttentionNoFfKOneSixTopOne"
     numbers = Numbers()
     numbers.add("a b", 0.5, "percent")
-    numbers.add("a-b", 0.5, "percent")
-    with pytest.raises(ValueError, match="AB"):
-        numbers.add("a_b", 0.6, "percent")
+    with pytest.raises(InputError, match=r"'a b' and 'a-b' would both be the macro \\AB"):
+        numbers.add("a-b", 0.5, "percent")
 
 
 def test_a_study_without_result_is_refused(make_run: MakeRun, tmp_path: Path) -> None:

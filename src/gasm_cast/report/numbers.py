@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gasm_cast.errors import InputError
 from gasm_cast.report.record import RunSummary
 from gasm_cast.report.tables import Kind, Value, escape_latex, write_value
 
@@ -17,16 +19,22 @@ class Numbers:
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
+        self._words: dict[str, str] = {}
 
     def add(self, words: str, value: Value, kind: Kind) -> None:
         """Name a value.
 
         Raises:
-            ValueError: if another value has the macro already.
+            InputError: if other words have the macro already; it is made of letters alone.
         """
-        macro, text = macro_name(words), escape_latex(write_value(value, kind))
-        if self._values.setdefault(macro, text) != text:
-            raise ValueError(f"two numbers would share the macro \\{macro}, got {words!r}")
+        macro = macro_name(words)
+        if macro in self._words:
+            raise InputError(
+                f"{self._words[macro]!r} and {words!r} would both be the macro \\{macro}; give runs and "
+                f"variants names that differ in letters or digits"
+            )
+        self._words[macro] = words
+        self._values[macro] = escape_latex(write_value(value, kind))
 
     def to_latex(self) -> str:
         """A definition of each value's macro, by name."""
@@ -46,7 +54,15 @@ def numbers_of(
     differences: Sequence[Mapping[str, Any]],
     ablation: Sequence[Mapping[str, Any]],
 ) -> Numbers:
-    """Every figure of runs, of their differences, and of an ablation."""
+    """Every figure of runs, of their differences, and of an ablation.
+
+    Figures of a model are means over its seeds. Beside its top-1 accuracy stands what says
+    how sure it is: of several seeds their standard deviation, of a single run the ends of
+    Wilson's interval.
+
+    Raises:
+        InputError: if two names differ only in what a macro cannot hold.
+    """
     numbers = Numbers()
     first = next(iter(groups.values()))[0]
     numbers.add("num clips", first.metrics["num_scored"], "count")
@@ -74,16 +90,21 @@ def _add_model(numbers: Numbers, name: str, runs: Sequence[RunSummary]) -> None:
     ):
         numbers.add(f"{name} {words}", sum(values) / len(values), "percent")
     numbers.add(f"{name} seeds", len(runs), "count")
-    low, high = metrics[0]["top1"]["interval"]
-    numbers.add(f"{name} low", low, "percent")
-    numbers.add(f"{name} high", high, "percent")
+    if len(runs) > 1:
+        spread = statistics.stdev(m["top1"]["value"] for m in metrics)
+        numbers.add(f"{name} top 1 std over seeds", spread, "percent")
+    else:
+        low, high = metrics[0]["top1"]["interval"]
+        numbers.add(f"{name} top 1 low", low, "percent")
+        numbers.add(f"{name} top 1 high", high, "percent")
     if runs[0].num_parameters is not None:
         numbers.add(f"{name} parameters", runs[0].num_parameters / 1e6, "number")
     if "flops" in runs[0].cost:
         numbers.add(f"{name} gflop", runs[0].cost["flops"] / 1e9, "number")
-    for layer in metrics[0]["layers"]:
-        score = layer["top1"] or layer["group_top1"]
-        numbers.add(f"{name} {layer['name']} top 1", score["value"], "percent")
+    for layers in zip(*(m["layers"] for m in metrics), strict=True):
+        scores = [layer["top1"] or layer["group_top1"] for layer in layers]
+        mean = statistics.fmean(score["value"] for score in scores)
+        numbers.add(f"{name} {layers[0]['name']} top 1", mean, "percent")
 
 
 def _add_difference(numbers: Numbers, words: str, record: Mapping[str, Any]) -> None:
