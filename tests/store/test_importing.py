@@ -1,5 +1,7 @@
 """What people already have, and what is wrong with it (every refusal is named)."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from safetensors.torch import save_file as save_torch_file
 
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid
-from gasm_cast.store import FeatureStore
+from gasm_cast.store import FeatureStore, writer
 from gasm_cast.store.importing import ImportedStream, import_features
 from gasm_cast.store.layout import Axis, Layout, SpecialTokens, parse_axes, parse_grid
 from gasm_cast.store.sources import open_source
@@ -223,6 +225,28 @@ def test_a_cut_off_import_goes_on(tmp_path: Path, folders: tuple[Path, Path]) ->
     (tmp_path / "store" / "manifest.json").unlink()
     import_features(tmp_path / "store", *streams)
     assert len(FeatureStore.open(tmp_path / "store")) == 4
+
+
+def test_a_full_disk_is_no_fault_of_a_clip(
+    tmp_path: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = stream(folders[0], "semantic"), stream(folders[1], "motion")
+    fsync, calls = os.fsync, []
+
+    def full_at_first(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(writer, "SHARD_BYTES", 1)  # a shard for each clip
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_at_first)
+        with pytest.raises(InputError, match="cannot write: No space left on device"):
+            import_features(tmp_path / "store", *streams)
+    import_features(tmp_path / "store", *streams)
+    store = FeatureStore.open(tmp_path / "store")
+    assert (len(store), dict(store.failures)) == (4, {})
 
 
 class TestRefusals:

@@ -76,12 +76,14 @@ def import_features(
         for name in writer.todo:
             try:
                 arranged = [stream.read(name) for stream in streams.values()]
-                writer.add(name, *(each.tokens for each in arranged))
-            except FeaturesError as error:
-                where = streams[error.stream].source.where(name)
-                writer.fail(name, f"{where}: {error.reason}")
             except InputError as error:
                 writer.fail(name, str(error))
+                continue
+            try:
+                writer.add(name, *(each.tokens for each in arranged))
+            except FeaturesError as error:  # and no other: a full disk is no fault of the clip
+                where = streams[error.stream].source.where(name)
+                writer.fail(name, f"{where}: {error.reason}")
             else:
                 notes.update(note for each in arranged for note in each.notes)
     return notes
