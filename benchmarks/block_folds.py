@@ -6,7 +6,8 @@ VIDEOS is a folder with a folder per class, STORE its features. The clips of eac
 of name, are cut into blocks; each block in turn is reported on by models that learnt the others.
 Every model has the same budget: two weight decays, told apart on the last block of its training
 part, then each seed. Accuracies are pooled over the folds; differences are paired, to `linear`.
-With --work the runs are kept, and the same call goes on where it was interrupted.
+Cross-attention is measured without its feed-forward. With --work the runs are kept, and the
+same call goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -89,7 +90,10 @@ def chosen(recipes: dict[str, Recipe], kinds: Sequence[ModelKind], folder: Path)
     found: dict[str, Recipe] = {}
     for kind in kinds:
         like = recipes["linear" if kind in PROBES else "gasm-cast"]
-        recipe = replace(like, model=replace(like.model, kind=kind))
+        peer = like.model.peer
+        if kind == "cross-attention":  # at full width, where its feed-forward would take hours
+            peer = replace(peer, feed_forward=False, absorbed=True)
+        recipe = replace(like, model=replace(like.model, kind=kind, peer=peer))
         variants = [
             Variant(
                 f"decay {decay}", "", replace(recipe, training=replace(recipe.training, weight_decay=decay))
