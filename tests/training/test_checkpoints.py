@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gasm_cast.models.checkpoints import CheckpointError
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
 from gasm_cast.training import train
+from gasm_cast.training.learner import Learner, Step
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +125,47 @@ def test_resuming_on_other_features_is_refused(recipe: Recipe, tmp_path: Path) -
     write_store(tmp_path / "store", ids, labels, weights="other")
     with pytest.raises(InputError, match=r"backbone\.weights"):
         train(run)
+
+
+@pytest.fixture
+def stopped(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run with annotations of its own, stopped after two of its three epochs."""
+    annotations = tmp_path / "annotations"
+    write_annotations(annotations, {"train": draw("train", 42), "validation": draw("validation", 14)})
+    run = Run.create(tmp_path / "run", replace(recipe, data=replace(recipe.data, annotations=annotations)))
+    finish = Learner.finish
+
+    def interrupted(learner: Learner, batch: Any) -> Step:
+        if batch.step == 13:
+            raise KeyboardInterrupt
+        return finish(learner, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Learner, "finish", interrupted)
+        train(run)
+    return run
+
+
+def test_resuming_with_other_steps_an_epoch_is_refused(stopped: Run) -> None:
+    """As on another number of processes: the epochs done would be counted wrongly."""
+    write_annotations(stopped.recipe.data.annotations, {"train": draw("train", 28)})
+    with pytest.raises(InputError, match=r"begun with 6 steps an epoch, and there are 4 now; .* processes"):
+        train(stopped)
+
+
+def test_resuming_with_classes_in_another_order_is_refused(stopped: Run) -> None:
+    order = {name: str(index) for index, name in enumerate(reversed(CLASS_NAMES))}
+    (stopped.recipe.data.annotations / "labels.json").write_text(json.dumps(order))
+    with pytest.raises(InputError, match="class 0 is 'Pretending to lift something up', but the model"):
+        train(stopped)
+
+
+def test_a_checkpoint_that_does_not_know_its_steps_an_epoch_is_taken_up(stopped: Run) -> None:
+    content = torch.load(stopped.last_checkpoint)
+    (standing,) = (value for name, value in content["training"].items() if name != "learner")
+    del standing["steps_per_epoch"]
+    torch.save(content, stopped.last_checkpoint)
+    assert train(stopped).num_epochs == 3
 
 
 def test_starting_from_weights_says_what_was_not_loaded(run: Run, recipe: Recipe, tmp_path: Path) -> None:

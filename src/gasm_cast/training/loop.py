@@ -62,9 +62,9 @@ def train(
         statistics = ChannelStatistics(data.store, data.learn)
         learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=recorder.say)
         card = build_card(recipe, data)
-        standing = resume(run, learner, data.store, recorder.say)
-        recorder.start(learner, data, standing)
         steps_per_epoch = clips.steps_per_epoch
+        standing = resume(run, learner, card, recorder.say, steps_per_epoch=steps_per_epoch)
+        recorder.start(learner, data, standing)
 
         def accuracy(of: ClipTable | None) -> Accuracy | None:
             if of is None:

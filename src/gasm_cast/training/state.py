@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gasm_cast.errors import InputError
 from gasm_cast.models.checkpoints import (
     CheckpointError,
     ModelCard,
@@ -16,7 +17,6 @@ from gasm_cast.models.checkpoints import (
     save_checkpoint,
 )
 from gasm_cast.runs import Run
-from gasm_cast.store import FeatureStore
 from gasm_cast.training.learner import Learner, Step
 from gasm_cast.training.validation import Accuracy
 
@@ -25,6 +25,8 @@ from gasm_cast.training.validation import Accuracy
 class Standing:
     """How far a run has come: plain numbers, saved with every checkpoint."""
 
+    steps_per_epoch: int
+    """Optimiser steps of an epoch; the number of processes and of clips decides it."""
     step: int = 0
     """Optimiser steps taken."""
     best_epoch: int = 0
@@ -89,21 +91,38 @@ def save_best(run: Run, learner: Learner, card: ModelCard, standing: Standing, *
     )
 
 
-def resume(run: Run, learner: Learner, store: FeatureStore, say: Callable[[str], None]) -> Standing:
+def resume(
+    run: Run, learner: Learner, card: ModelCard, say: Callable[[str], None], *, steps_per_epoch: int
+) -> Standing:
     """Take up a run where its last readable checkpoint left it, or begin.
 
+    Args:
+        run: The run.
+        learner: Takes the checkpoint's weights and optimiser.
+        card: What the model is, by today's store and annotations.
+        say: Takes lines for the user.
+        steps_per_epoch: Steps of an epoch, by today's clips and processes.
+
     Raises:
-        InputError: if the store's features are not those that the run began with, or if
-            there are checkpoints but none can be read.
+        InputError: if features, classes or steps are not those that the run began with, or
+            if there are checkpoints but none can be read.
     """
     content = _read_newest(run, say)
     if content is None:
-        return Standing()
-    read_card(content, run.last_checkpoint).require_store(store)
+        return Standing(steps_per_epoch)
+    began = read_card(content, run.last_checkpoint)
+    began.require_provenance(card.provenance, where=str(run.recipe.data.store))
+    began.require_classes(card.class_names)
+    # Older checkpoints do not hold their steps an epoch: of them nothing can be checked.
+    saved = {"steps_per_epoch": steps_per_epoch, **content["training"]["standing"]}
+    if saved["steps_per_epoch"] != steps_per_epoch:
+        raise InputError(
+            f"{run.path} was begun with {saved['steps_per_epoch']} steps an epoch, and there are "
+            f"{steps_per_epoch} now; go on with as many processes and the same training clips"
+        )
     learner.load_state_dict(content["training"]["learner"])
-    standing = content["training"]["standing"]
-    best = standing.pop("best")
-    return Standing(**standing, best=None if best is None else Accuracy(**best))
+    best = saved.pop("best")
+    return Standing(**saved, best=None if best is None else Accuracy(**best))
 
 
 def _read_newest(run: Run, say: Callable[[str], None]) -> dict[str, Any] | None:
