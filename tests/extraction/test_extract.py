@@ -22,7 +22,7 @@ from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.reading import Source
 from gasm_cast.extraction.sources import sources_in_folder
-from gasm_cast.store import FeatureStore
+from gasm_cast.store import FeatureStore, fingerprint
 from gasm_cast.video import Sampling, sample_clip
 
 CLASSIC = Extractor(ClassicSemantic("middle"), ClassicMotion())
@@ -68,6 +68,12 @@ def test_the_store_holds_what_the_backbones_say_of_the_sampled_frames(clips: Pat
         np.testing.assert_array_equal(stored.semantic.numpy(), semantic)
         motion = extractor.motion.forward(clip.frames[None]).astype(np.float16)
         np.testing.assert_array_equal(stored.motion.numpy(), motion)
+
+
+def test_the_fingerprint_of_classic_features_stays() -> None:
+    # Models remember it: another one would make them refuse every store that there is.
+    description = Extractor(ClassicSemantic(), ClassicMotion()).description()
+    assert fingerprint(description.to_json()) == "03ea22771035007d"
 
 
 def test_workers_do_not_change_a_byte(clips: Path, tmp_path: Path, clean: dict[str, bytes]) -> None:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 from gasm_cast.errors import InputError
 from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, provenance
 from gasm_cast.store.rows import CAN_READ_AHEAD, ShardFile
+from gasm_cast.store.transfer import merge
 
 from .conftest import MOTION, SEMANTIC, clip, describe, write
 
@@ -222,6 +224,27 @@ def test_the_fingerprint_is_of_what_made_the_features(tmp_path: Path, ids: list[
         "streams.semantic.backbone.revision: 'v1' against 'v2'"
     )
     assert fingerprint(provenance(one.manifest)) == one.fingerprint == one.manifest["fingerprint"]
+
+
+def test_weights_count_by_their_content_not_by_their_name(tmp_path: Path, ids: list[str]) -> None:
+    def opened(name: str, ids: list[str], **weights: str) -> FeatureStore:
+        description = describe()
+        made_by = {"name": "seer", "layer": "last", **weights}
+        semantic = replace(description.semantic, backbone=made_by)
+        write(tmp_path / name, ids, replace(description, semantic=semantic))
+        return FeatureStore.open(tmp_path / name)
+
+    hub = opened("hub", ids[:3], weights="somebody/seer", revision="v1", sha256="5d41")
+    file = opened("file", ids[3:5], weights="seer.pt", sha256="5d41")
+    other = opened("other", ids[5:7], weights="somebody/seer", revision="v1", sha256="7d79")
+    assert hub.fingerprint == file.fingerprint != other.fingerprint
+    assert difference(hub.provenance, file.provenance) is None
+    assert difference(hub.provenance, other.provenance) == (
+        "streams.semantic.backbone.sha256: '5d41' against '7d79'"
+    )
+    assert hub.provenance["streams"]["semantic"]["backbone"]["weights"] == "somebody/seer"
+    merge([hub, file], tmp_path / "merged")
+    assert FeatureStore.open(tmp_path / "merged").fingerprint == hub.fingerprint
 
 
 def test_difference_names_the_first_place() -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,20 @@ def test_any_flipped_byte_is_found_and_named(path: Path) -> None:
             assert file.relative_to(path).as_posix() in problems(path), place
         file.write_bytes(raw)
     assert not problems(path)
+
+
+def test_a_store_of_the_time_when_names_of_weights_counted_is_whole(tmp_path: Path, ids: list[str]) -> None:
+    description = describe()
+    made_by = {"name": "seer", "weights": "seer.pt", "revision": None, "sha256": "5d41"}
+    semantic = replace(description.semantic, backbone=made_by)
+    write(tmp_path / "store", ids[:3], replace(description, semantic=semantic))
+    values = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert values["fingerprint"] == "4ca7b11fc78e8b7e"
+    (tmp_path / "store" / "manifest.json").write_text(
+        json.dumps({**values, "fingerprint": "07d5122ce3089f5e"})
+    )
+    assert not problems(tmp_path / "store")
+    assert FeatureStore.open(tmp_path / "store").fingerprint == "4ca7b11fc78e8b7e"
 
 
 def test_a_changed_description_is_found(path: Path) -> None:

@@ -101,8 +101,8 @@ class Extractor:
             device=device,
         )
         extractor = cls.load(options)
-        made_now = provenance(extractor.description().to_json())
-        if found := difference(_without_names(provenance(made_by)), _without_names(made_now)):
+        made_now = extractor.description().to_json()
+        if found := difference(_without_precision(made_by), _without_precision(made_now)):
             raise InputError(f"features made now would differ from those of the model: {found} (then, now)")
         return extractor
 
@@ -163,18 +163,17 @@ def _hub_id(backbone: Mapping[str, Any], option: str) -> str | None:
     )
 
 
-def _without_names(made_by: Mapping[str, Any]) -> dict[str, Any]:
-    """A provenance without what may differ here: what the weights are called, and half precision.
+def _without_precision(made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance of a description without what may differ here, half precision.
 
-    Weights are told apart by their content. Features made in bf16 on a GPU differ from those
-    made in fp32 by rounding alone, and who predicts may have no GPU.
+    Features made in bf16 on a GPU differ from those made in fp32 by rounding alone, and who
+    predicts may have no GPU.
     """
-    free = ("weights", "revision", "precision")
     streams = {
-        name: {**stream, "backbone": {k: v for k, v in stream["backbone"].items() if k not in free}}
+        name: {**stream, "backbone": {k: v for k, v in stream["backbone"].items() if k != "precision"}}
         for name, stream in made_by["streams"].items()
     }
-    return {**made_by, "streams": streams}
+    return {**provenance(made_by), "streams": streams}
 
 
 def _own_device(device: str) -> str:

@@ -18,6 +18,9 @@ STREAMS = ("semantic", "motion")
 StoredDtype = Literal["float16", "bfloat16", "float32", "int8"]
 """How numbers lie on disk; `int8` has a scale per token and a scale per channel of each shard."""
 
+WEIGHT_NAMES = ("weights", "revision")
+"""What a backbone calls its weights; where their `sha256` is given too, it alone tells them apart."""
+
 ITEM_BYTES: Mapping[StoredDtype, int] = {"float16": 2, "bfloat16": 2, "float32": 4, "int8": 1}
 
 
@@ -27,7 +30,7 @@ class StreamDescription:
 
     spec: StreamSpec
     backbone: Mapping[str, Any]
-    """JSON values: name, weights, revision, pixel range ... No paths, no dates: it is fingerprinted."""
+    """JSON values: name, weights, their hash, pixel range ... No paths, no dates: it is fingerprinted."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as the manifest holds them."""
@@ -100,15 +103,40 @@ def provenance(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fingerprint(description: Mapping[str, Any]) -> str:
-    """Sixteen hexadecimal digits that differ where the :func:`provenance` of two manifests differs."""
-    return hashlib.sha256(canonical_json(provenance(description)).encode()).hexdigest()[:16]
+    """Sixteen hexadecimal digits that differ where the :func:`provenance` of two manifests differs.
 
-
-def difference(a: Any, b: Any, *, where: str = "") -> str | None:
-    """The first place at which two JSON values differ, in words, or None if they are equal.
-
-    For example `streams.semantic.backbone.revision: 'v1' against 'v2'`.
+    Weights count by their content: what their file or their commit on the hub is called does not.
     """
+    return _digest(_by_content(provenance(description)))
+
+
+def fingerprint_with_names(description: Mapping[str, Any]) -> str:
+    """The fingerprint in manifests of an earlier time, when the names of weights counted."""
+    return _digest(provenance(description))
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:16]
+
+
+def _by_content(value: Any) -> Any:
+    """A JSON value in which weights whose hash is given have no other name."""
+    if not isinstance(value, Mapping):
+        return value
+    dropped = WEIGHT_NAMES if "sha256" in value else ()
+    return {key: _by_content(inner) for key, inner in value.items() if key not in dropped}
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
+    """The first place at which two descriptions differ, in words, or None if they are equal.
+
+    For example `streams.semantic.backbone.layer: 'last' against 'first'`. As in the
+    :func:`fingerprint`, weights count by their content.
+    """
+    return _first_difference(_by_content(a), _by_content(b), where="")
+
+
+def _first_difference(a: Any, b: Any, *, where: str) -> str | None:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         for key in [*a, *(key for key in b if key not in a)]:
             inner = f"{where}.{key}" if where else str(key)
@@ -116,7 +144,7 @@ def difference(a: Any, b: Any, *, where: str = "") -> str | None:
                 present = a.get(key, b.get(key))
                 side = "first" if key in a else "second"
                 return f"{inner}: {present!r} in the {side} only"
-            if found := difference(a[key], b[key], where=inner):
+            if found := _first_difference(a[key], b[key], where=inner):
                 return found
         return None
     if isinstance(a, tuple | list) and isinstance(b, tuple | list):

@@ -58,7 +58,7 @@ def verify(path: Path) -> Iterator[Checked]:
 
 
 def _manifest_problem(values: Mapping[str, Any]) -> str | None:
-    if values["fingerprint"] != manifest.fingerprint(values):
+    if values["fingerprint"] not in (manifest.fingerprint(values), manifest.fingerprint_with_names(values)):
         return "the description of the features is not what was written (fingerprint); restore it from a copy"
     counted = sum(shard["num_samples"] for shard in values["shards"])
     if counted != values["num_samples"]:
