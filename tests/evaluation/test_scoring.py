@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gasm_cast.errors import InputError
-from gasm_cast.evaluation.scoring import Scores, score
+from gasm_cast.evaluation.scoring import Scores, score, score_early
 from gasm_cast.models.checkpoints import load_checkpoint
 from gasm_cast.store import FeatureStore
 
@@ -56,6 +56,31 @@ def test_a_model_in_training_is_scored_without_dropout_and_left_in_training(
     quiet = score(model, store, scored_ids)
     assert_same(score(model.train(), store, scored_ids), quiet)
     assert model.training
+
+
+def test_early_scores_are_those_of_each_clip_alone(
+    make_run: MakeRun, store: FeatureStore, scored_ids: list[str]
+) -> None:
+    model = load_checkpoint(make_run().best_checkpoint).model
+    confidence = 0.5
+    early = score_early(model, store, scored_ids, confidence, num_views=2, batch_size=5)
+    assert len(set(early.layers_used)) > 1, "choose a confidence that some clips reach and others do not"
+    for clip, probabilities, layers in zip(scored_ids, early.probabilities, early.layers_used, strict=True):
+        features = [store.read([clip], view) for view in (0, 1)]
+        views = [model.predict_early(of.semantic, of.motion, confidence) for of in features]
+        alone = sum(view.logits.softmax(-1)[0] for view in views) / 2
+        np.testing.assert_allclose(probabilities, alone, rtol=0, atol=1e-6)
+        assert layers == max(int(view.layers_used) for view in views)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+def test_a_gpu_scores_early_as_the_processor_does(
+    make_run: MakeRun, store: FeatureStore, scored_ids: list[str]
+) -> None:
+    model = load_checkpoint(make_run().best_checkpoint).model
+    here = score_early(model, store, scored_ids, 0.5)
+    there = score_early(model.to("cuda"), store, scored_ids, 0.5, device="cuda")
+    np.testing.assert_allclose(there.probabilities, here.probabilities, rtol=0, atol=1e-4)
 
 
 def test_a_clip_that_is_not_finite_is_named(

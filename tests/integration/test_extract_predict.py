@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +37,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path) -> Run:
     """An untrained model whose every layer has a say."""
+    return write_run(data, data / "store")
+
+
+def write_run(folder: Path, features: Path) -> Run:
+    """A run in `folder` of a model that was never trained, for this store."""
     recipe = Recipe(
-        data=DataConfig(store=data / "store", annotations=data / "annotations"),
+        data=DataConfig(store=features, annotations=folder / "annotations"),
         model=ModelConfig(
             graph=GraphConfig(width=16, num_heads=2, similarity_width=8),
             exchange=ExchangeConfig(width=16, num_heads=2),
             head=HeadConfig(coarse_layers=1),
         ),
     )
-    store = FeatureStore.open(data / "store")
-    run = Run.create(data / "run", recipe)
+    store = FeatureStore.open(features)
+    run = Run.create(folder / "run", recipe)
     card = ModelCard(
         recipe=recipe,
         class_names=CLASSES,
@@ -127,3 +133,14 @@ def test_early_exit_says_where_the_model_stopped(data: Path, run: Run, tmp_path:
         assert main(["predict", str(run.path), video, *arguments]) == 0
         layers.append(json.loads((tmp_path / "said.json").read_text())["predictions"][0]["layers_used"])
     assert layers == [2, 3]  # the first layer answers verb groups, so it cannot be the last
+
+
+def test_explain_a_video_where_the_store_of_three_crops_is_gone(data: Path, tmp_path: Path) -> None:
+    video = data / "annotations" / "videos" / "0.webm"
+    (tmp_path / "videos").mkdir()
+    shutil.copy(video, tmp_path / "videos")
+    assert main(["extract", str(tmp_path / "videos"), "--out", str(tmp_path / "s"), "--crops", "three"]) == 0
+    run = write_run(tmp_path, tmp_path / "s")
+    shutil.rmtree(tmp_path / "s")
+    assert main(["explain", str(run.path), str(video), "--view", "2"]) == 0
+    assert main(["explain", str(run.path), str(video), "--view", "3"]) == 2

@@ -100,10 +100,10 @@ def _clip(options: Options, loaded: LoadedModel, data: DataConfig) -> tuple[Feat
     from gasm_cast.store import FeatureStore
 
     store = FeatureStore.open(data.store) if (data.store / "manifest.json").exists() else None
-    num_views = 1 if store is None else store.num_views
-    if not 0 <= options.view < num_views:
-        raise InputError(f"--view must be 0 to {num_views - 1}, got {options.view}")
-    shown = _shown_sampling(loaded, options.view, num_views)
+    views = _shown_views(loaded, store)
+    if not 0 <= options.view < len(views):
+        raise InputError(f"--view must be 0 to {len(views) - 1}, got {options.view}")
+    shown = views[options.view]
     if Path(options.clip).is_file():
         return _of_file(options, loaded, store, shown)
     if store is None:
@@ -152,11 +152,12 @@ def _of_id(
     return features, ShownClip.of_video(name, label, path, shown)
 
 
-def _shown_sampling(loaded: LoadedModel, view: int, num_views: int) -> Sampling:
-    """The view that the features are of, in a size for people."""
+def _shown_views(loaded: LoadedModel, store: FeatureStore | None) -> tuple[Sampling, ...]:
+    """The views of a clip in a size for people; without the store, those of one temporal view."""
     from gasm_cast.extraction.options import CROPS
     from gasm_cast.video import spread_views
     from gasm_cast.visualization.clip import SHOWN_PX
 
     crops = CROPS.get(loaded.provenance["preprocessing"].get("crops"), ("centre",))
-    return spread_views(num_views // len(crops), crops, size_px=SHOWN_PX)[view]
+    num_temporal_views = 1 if store is None else store.num_views // len(crops)
+    return spread_views(num_temporal_views, crops, size_px=SHOWN_PX)

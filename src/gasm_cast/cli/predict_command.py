@@ -186,27 +186,23 @@ def _ask(loaded: LoadedModel, store: FeatureStore, parts: Parts, options: Option
     import torch
 
     from gasm_cast.config import TrainingConfig
-    from gasm_cast.evaluation.scoring import score
+    from gasm_cast.evaluation.scoring import score, score_early
     from gasm_cast.training.devices import resolve_precision
 
     device = "cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu"
-    ids = list(parts)
+    precision = resolve_precision(TrainingConfig(device=options.device))
+    model = loaded.model.to(device)
+    ids, num_views = list(parts), store.num_views
     if options.exit_confidence is None:
-        precision = resolve_precision(TrainingConfig(device=options.device))
-        model = loaded.model.to(device)
-        scores = score(model, store, ids, num_views=store.num_views, device=device, precision=precision)
+        scores = score(model, store, ids, num_views=num_views, device=device, precision=precision)
         for name, probabilities in zip(ids, scores.probabilities, strict=True):
             yield Answer(*parts[name], probabilities, None)
         return
-    for name in ids:
-        views = []
-        layers_used = 0
-        for view in range(store.num_views):
-            features = store.read([name], view)
-            early = loaded.model.predict_early(features.semantic, features.motion, options.exit_confidence)
-            views.append(early.logits.double().softmax(dim=-1)[0])
-            layers_used = max(layers_used, int(early.layers_used))
-        yield Answer(*parts[name], torch.stack(views).mean(dim=0).float().numpy(), layers_used)
+    early = score_early(
+        model, store, ids, options.exit_confidence, num_views=num_views, device=device, precision=precision
+    )
+    for name, probabilities, layers in zip(ids, early.probabilities, early.layers_used, strict=True):
+        yield Answer(*parts[name], probabilities, int(layers))
 
 
 def _best(answer: Answer, top: int) -> list[tuple[int, float]]:

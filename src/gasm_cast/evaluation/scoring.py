@@ -7,6 +7,7 @@ that a clip has one answer, whoever asks and whatever else lies in its batch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import distributed
+from torch import Tensor, distributed
 
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation.metrics import LayerProbabilities, Probabilities
@@ -92,6 +93,58 @@ def score(
     return Scores(tuple(map(str, ids)), outputs[0], tuple(outputs[1:]))
 
 
+@dataclass(frozen=True)
+class EarlyScores:
+    """Probabilities of clips from the first layer that was sure, softmax averaged over views."""
+
+    probabilities: Probabilities
+    layers_used: Int[np.ndarray, " clips"]
+    """Exchange layers that each clip took; the most that one of its views took."""
+
+
+@torch.no_grad()
+def score_early(
+    model: FusionModel,
+    store: FeatureStore,
+    ids: Sequence[str],
+    confidence: float,
+    *,
+    num_views: int = 1,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    precision: Precision = "fp32",
+) -> EarlyScores:
+    """Score each clip as :func:`score` does, each view up to the first layer that is sure.
+
+    Args:
+        model: The model, on `device`.
+        store: Features of the clips.
+        ids: Clips to score; all must lie in the store.
+        confidence: Probability of the best class at which a layer is sure.
+        num_views: Views of each clip whose probabilities are averaged.
+        batch_size: Clips a forward pass.
+        device: Where the model is.
+        precision: Arithmetic of the forward pass.
+
+    Raises:
+        InputError: if the model has no earlier layer that scores classes, or a probability
+            is not finite; names the clips.
+    """
+    device = torch.device(device)
+    probabilities, layers_used = [], []
+    with _evaluation_mode(model), _arithmetic(device, precision):
+        for views in _batches(store, store.rows(ids), num_views, batch_size, device):
+            early = [
+                model.predict_early(view.features.semantic, view.features.motion, confidence)
+                for view in views
+            ]
+            probabilities.append(np.mean([_softmax(view.logits) for view in early], axis=0))
+            layers_used.append(np.max([view.layers_used.cpu().numpy() for view in early], axis=0))
+    scores = np.concatenate(probabilities).astype(np.float32)
+    _require_finite(ids, scores, precision)
+    return EarlyScores(scores, np.concatenate(layers_used))
+
+
 @torch.no_grad()
 def _score_rows(
     model: FusionModel,
@@ -104,31 +157,44 @@ def _score_rows(
     precision: Precision,
 ) -> list[LayerProbabilities]:
     """Probabilities of the classifier, then those of each layer's head, averaged over views."""
+    means: list[list[LayerProbabilities]] = []
+    with _evaluation_mode(model), _arithmetic(device, precision):
+        for views in _batches(store, rows, num_views, batch_size, device):
+            outputs = [_probabilities(model, view) for view in views]
+            means.append([np.mean(of_views, axis=0) for of_views in zip(*outputs, strict=True)])
+    return [np.concatenate(parts).astype(np.float32) for parts in zip(*means, strict=True)]
+
+
+def _batches(
+    store: FeatureStore,
+    rows: Int[np.ndarray, " clips"],
+    num_views: int,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Iterator[Batch]]:
+    """Batches of clips, each as its views one after another; all views must be taken."""
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     features = store.batches(
         [batch for batch in batches for _ in range(num_views)],
         views=[np.full(len(batch), view) for batch in batches for view in range(num_views)],
         device=device,
     )
-    sums: list[list[LayerProbabilities]] = []
-    with _evaluation_mode(model):
-        for number, batch in enumerate(features):
-            probabilities = _probabilities(model, batch, device, precision)
-            if number % num_views == 0:
-                sums.append(probabilities)
-            else:
-                sums[-1] = [total + view for total, view in zip(sums[-1], probabilities, strict=True)]
-    return [(np.concatenate(parts) / num_views).astype(np.float32) for parts in zip(*sums, strict=True)]
+    for _ in batches:
+        yield itertools.islice(features, num_views)
 
 
-def _probabilities(
-    model: FusionModel, batch: Batch, device: torch.device, precision: Precision
-) -> list[LayerProbabilities]:
+def _probabilities(model: FusionModel, batch: Batch) -> list[LayerProbabilities]:
+    prediction = model(batch.features.semantic, batch.features.motion)
+    return [_softmax(logits) for logits in (prediction.logits, *prediction.layer_logits)]
+
+
+def _softmax(logits: Tensor) -> LayerProbabilities:
+    return logits.double().softmax(dim=-1).cpu().numpy()
+
+
+def _arithmetic(device: torch.device, precision: Precision) -> torch.autocast:
     dtype = _AUTOCAST.get(precision)
-    with torch.autocast(device.type, dtype, enabled=dtype is not None):
-        prediction = model(batch.features.semantic, batch.features.motion)
-    outputs = (prediction.logits, *prediction.layer_logits)
-    return [logits.double().softmax(dim=-1).cpu().numpy() for logits in outputs]
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
 @contextlib.contextmanager
