@@ -277,7 +277,7 @@ class AugmentationConfig:
     random_views: bool = True
     """Draw one of a clip's stored views at random; off takes the first."""
     flip: bool = False
-    """Mirror semantic tokens left to right and swap left/right labels; needs features that allow it."""
+    """Mirror every second clip left to right, its label with it; for `classic` features only."""
 
     def __post_init__(self) -> None:
         _require_fraction(self, "token_dropout", "segment_dropout")

@@ -14,6 +14,7 @@ from gasm_cast.backbones import Backbone, SemanticFrames, load_backbone
 from gasm_cast.backbones.classic_motion import CELLS as MOTION_CELLS
 from gasm_cast.backbones.classic_motion import DESCRIPTORS, DIRECTIONS, SEGMENTS, ClassicMotion
 from gasm_cast.backbones.classic_semantic import HUES, LEVELS, ClassicSemantic, describe_frame
+from gasm_cast.backbones.mirroring import mirrored_channels
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, StreamSpec
 
@@ -38,6 +39,29 @@ def moving_clip(step: tuple[int, int], seed: int = 0) -> npt.NDArray[Any]:
             for i in range(16)
         ]
     )
+
+
+def mirrored(tokens: np.ndarray, grid: Grid, stream: str) -> npt.NDArray[Any]:
+    """Tokens as they would be of the mirrored clip."""
+    channels = mirrored_channels({"name": "classic", "definition": 1}, stream)
+    turned: npt.NDArray[Any] = tokens.reshape(*grid.shape, -1)[:, :, ::-1, channels]
+    return turned.reshape(tokens.shape)
+
+
+def test_a_mirrored_frame_has_mirrored_semantic_tokens() -> None:
+    clip = np.stack([texture(seed) for seed in range(16)])
+    backbone = ClassicSemantic("middle")
+    tokens, of_mirror = backbone.forward(np.stack([clip, clip[:, :, ::-1]]))
+    np.testing.assert_allclose(mirrored(tokens, backbone.spec.grid, "semantic"), of_mirror, atol=2e-3)
+    assert np.abs(tokens - of_mirror).max() > 0.5
+
+
+def test_a_mirrored_clip_has_mirrored_motion_tokens() -> None:
+    clip = moving_clip((3, 1))
+    backbone = ClassicMotion()
+    tokens, of_mirror = backbone.forward(np.stack([clip, clip[:, :, ::-1]]))
+    error = np.abs(mirrored(tokens, backbone.spec.grid, "motion") - of_mirror).mean()
+    assert error < 0.1 * np.abs(tokens - of_mirror).mean()  # DIS finds flow not quite alike in a mirror
 
 
 def motion_histograms(clip: np.ndarray) -> npt.NDArray[Any]:

@@ -9,13 +9,15 @@ import torch
 from tests.training.conftest import CLASS_NAMES
 from torch import Tensor
 
+from gasm_cast.annotations import flip_labels
 from gasm_cast.config import AugmentationConfig
 from gasm_cast.errors import InputError
-from gasm_cast.geometry import Grid
-from gasm_cast.training.augmentation import Augmentation, Mirror
+from gasm_cast.geometry import Grid, StreamSpec
+from gasm_cast.models.preparation import StreamPreparation
+from gasm_cast.training.augmentation import Augmentation, Mirror, Permutation
+from gasm_cast.training.statistics import _Moments
 
 GROUPS = torch.tensor([1, 1, 0, 2])
-COLUMNS = {"streams": {name: {"backbone": {"mirror": "columns"}} for name in ("semantic", "motion")}}
 
 
 def augmentation(mirror: Mirror | None = None, **strengths: float) -> Augmentation:
@@ -64,24 +66,47 @@ def test_mixup_mixes_features_and_targets_alike() -> None:
     assert ((seen.targets.classes.max(1).values < 0.95) & (seen.targets.classes.max(1).values > 0.05)).any()
 
 
-def test_mirror_turns_columns_and_swaps_sides() -> None:
-    mirror = Mirror.create(CLASS_NAMES, COLUMNS, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))
+def mirror_of(names: tuple[str, ...] = CLASS_NAMES) -> Mirror:
+    """Columns of a 2 x 3 grid change places, and the first two channels of each stream."""
+    columns = torch.arange(6).view(2, 3).flip(1).flatten()
+    return Mirror(
+        semantic=Permutation(columns, torch.tensor([1, 0, 2, 3, 4])),
+        motion=Permutation(torch.arange(4), torch.tensor([1, 0, 2])),
+        labels=torch.from_numpy(flip_labels(names)),
+    )
+
+
+def test_mirror_turns_columns_and_channels_and_swaps_sides() -> None:
     semantic, motion, labels = tokens()
-    seen = augmentation(mirror)(semantic, motion, labels)
-    mirrored = semantic.view(-1, 2, 3, 5).flip(2).flatten(1, 2)
+    seen = augmentation(mirror_of())(semantic, motion, labels)
+    mirrored = semantic.view(-1, 2, 3, 5).flip(2).flatten(1, 2)[..., [1, 0, 2, 3, 4]]
     turned = (seen.semantic != semantic).any(dim=(1, 2))
     assert 0.3 < turned.float().mean() < 0.7
     assert torch.equal(seen.semantic[turned], mirrored[turned])
-    assert torch.equal(seen.motion, motion)  # one column is its own mirror image
+    assert torch.equal(seen.motion[turned], motion[turned][..., [1, 0, 2]])
+    assert torch.equal(seen.motion[~turned], motion[~turned])
     expected = torch.tensor([1, 0, 2, 3])[labels]
     assert torch.equal(seen.targets.classes.argmax(1), torch.where(turned, expected, labels))
 
 
+def test_standardised_tokens_are_mirrored_like_stored_ones() -> None:
+    """With statistics of clips and mirror images, mirroring before and after is the same."""
+    stored = 3 + 2 * torch.randn(32, 4, 3) * torch.tensor([1.0, 4.0, 2.0])
+    order = mirror_of().motion
+    moments = _Moments(3)
+    moments.add(stored)
+    both = moments.with_mirror(order.channels)
+    prepare = StreamPreparation(StreamSpec(Grid(4, 1, 1), 3), 1, standardise=True)
+    prepare.fit(both.mean, both.deviation)
+    assert torch.equal(order(prepare(stored)), prepare(order(stored)))
+    together = torch.cat([stored, order(stored)]).flatten(0, 1)
+    torch.testing.assert_close(both.mean, together.mean(0))
+    torch.testing.assert_close(both.deviation, together.std(0, correction=0))
+
+
 def test_a_class_whose_mirror_image_is_not_in_the_list_is_never_mirrored() -> None:
     names = ("Pushing something from left to right", "Lifting something up")
-    mirror = Mirror.create(names, COLUMNS, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))
-    config = AugmentationConfig()
-    seen_by = Augmentation(config, torch.tensor([1, 0]), 2, mirror)
+    seen_by = Augmentation(AugmentationConfig(), torch.tensor([1, 0]), 2, mirror_of(names))
     semantic, motion, labels = tokens()
     labels = labels % 2
     turned = (seen_by(semantic, motion, labels).semantic != semantic).any(dim=(1, 2))
@@ -89,9 +114,8 @@ def test_a_class_whose_mirror_image_is_not_in_the_list_is_never_mirrored() -> No
     assert turned[labels == 1].any()
 
 
-def test_mirror_is_refused_unless_the_features_say_how() -> None:
-    provenance = {
-        "streams": {"semantic": {"backbone": {"mirror": "columns"}}, "motion": {"backbone": {"name": "i3d"}}}
-    }
-    with pytest.raises(InputError, match=r"the motion features \(i3d\) do not say"):
+def test_mirror_is_refused_where_it_is_not_known() -> None:
+    classic = {"name": "classic", "definition": 1}
+    provenance = {"streams": {"semantic": {"backbone": classic}, "motion": {"backbone": {"name": "i3d-r50"}}}}
+    with pytest.raises(InputError, match=r"motion features of backbone 'i3d-r50'.*augmentation.flip = false"):
         Mirror.create(CLASS_NAMES, provenance, semantic=Grid(1, 2, 3), motion=Grid(4, 1, 1))

@@ -32,14 +32,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Int, Shaped, UInt8
 
 from gasm_cast.backbones.contract import CLIP_FRAMES, Stream, check_frames
-from gasm_cast.backbones.directions import direction_histograms, gradient
+from gasm_cast.backbones.directions import direction_histograms, gradient, mirrored_directions
 from gasm_cast.geometry import Grid, StreamSpec
 
 SIZE_PX: Final = 224
@@ -117,6 +117,22 @@ def describe_clip(
     descriptors = np.concatenate([hog, _by_segment(motion)], axis=3)
     tokens: Float32[np.ndarray, "segments channels"] = np.sqrt(descriptors).reshape(SEGMENTS, WIDTH)
     return tokens
+
+
+def mirrored_channels() -> Int[np.ndarray, " channels"]:
+    """Channel of a clip's tokens that each channel holds once the clip is mirrored left to right.
+
+    Cells change columns and directions turn. Mirrored flow is (-u, v): of its components the
+    horizontal one changes sign with the axis, so that its gradient keeps x and turns y.
+    Exact but for the flow itself, which DIS does not find quite alike in a mirror.
+    """
+    turned: dict[str, Literal["x", "y"]] = {"hog": "x", "hof": "x", "mbhx": "y", "mbhy": "x"}
+    index = np.arange(WIDTH).reshape(CELLS, CELLS, len(DESCRIPTORS), DIRECTIONS)[:, ::-1]
+    mirrored = [
+        index[:, :, number, mirrored_directions(DIRECTIONS, axis=turned[name])]
+        for number, name in enumerate(DESCRIPTORS)
+    ]
+    return np.stack(mirrored, axis=2).ravel()
 
 
 def _flows(greys: list[UInt8[np.ndarray, "height width"]]) -> list[Float32[np.ndarray, "height width 2"]]:

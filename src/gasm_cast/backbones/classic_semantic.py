@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Shaped, UInt8
+from jaxtyping import Float, Float32, Int, Shaped, UInt8
 
 from gasm_cast.backbones.contract import (
     CLIP_FRAMES,
@@ -39,7 +39,12 @@ from gasm_cast.backbones.contract import (
     kept_frames,
     num_maps,
 )
-from gasm_cast.backbones.directions import cell_of_pixel, direction_histograms, gradient
+from gasm_cast.backbones.directions import (
+    cell_of_pixel,
+    direction_histograms,
+    gradient,
+    mirrored_directions,
+)
 from gasm_cast.geometry import Grid, StreamSpec
 
 CELLS: Final = 14
@@ -141,6 +146,23 @@ def describe_frame(frame: UInt8[np.ndarray, "height width 3"]) -> Float32[np.nda
         *(layout / 64 - 2 for layout in _layouts(colours.astype(np.float32))),
     ]
     return np.concatenate(described, axis=-1, dtype=np.float32).reshape(CELLS * CELLS, WIDTH)
+
+
+def mirrored_channels() -> Int[np.ndarray, " channels"]:
+    """Channel of a frame's tokens that each channel holds once the frame is mirrored left to right.
+
+    Orientations turn and the columns of layouts change places; colours, moments, patterns and
+    magnitudes of the DCT stay. The cells change columns as well, which is not said here.
+    """
+    directions = mirrored_directions(DIRECTIONS)
+    statistics = np.arange(NUM_STATISTICS)
+    for first in (NUM_COLOURS + 9, NUM_COLOURS + 9 + DIRECTIONS):
+        statistics[first : first + DIRECTIONS] = first + directions
+    oriented = np.arange(LAYOUT**2 * DIRECTIONS).reshape(LAYOUT, LAYOUT, -1)[:, ::-1, directions]
+    coloured = np.arange(LAYOUT**2 * 3).reshape(LAYOUT, LAYOUT, -1)[:, ::-1]
+    parts = [statistics] * (len(NEIGHBOURHOODS) + 1) + [oriented.ravel()] * 2 + [coloured.ravel()] * 2
+    starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    return np.concatenate([start + part for start, part in zip(starts, parts, strict=True)])
 
 
 def _soft_bins(num_bins: int, num_values: int, *, circular: bool) -> Float32[np.ndarray, "256 bins"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,6 +24,20 @@ def cell_of_pixel(size_px: int, cell_px: int) -> Int[np.ndarray, "height width"]
     rows = np.arange(size_px) // cell_px
     index: Int[np.ndarray, "height width"] = rows[:, None] * (size_px // cell_px) + rows
     return index
+
+
+def mirrored_directions(
+    num_directions: int, *, axis: Literal["x", "y"] = "x"
+) -> Int[np.ndarray, " directions"]:
+    """Direction that each direction becomes when vectors change their sign along an axis.
+
+    It is its own inverse, so it also tells where each direction came from.
+    """
+    k = np.arange(num_directions)
+    mirrored: Int[np.ndarray, " directions"] = (
+        (num_directions // 2 if axis == "x" else 0) - k
+    ) % num_directions
+    return mirrored
 
 
 def direction_histograms(

@@ -19,18 +19,33 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gasm_cast.annotations import flip_labels
+from gasm_cast.backbones.mirroring import mirrored_channels
 from gasm_cast.config import AugmentationConfig
-from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, cells
 from gasm_cast.training.losses import Targets
 
 
+class Permutation(NamedTuple):
+    """Where each token and each channel of a stream's mirror image is found in the stream."""
+
+    tokens: Int[Tensor, " tokens"]
+    channels: Int[Tensor, " channels"]
+
+    def __call__(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens width"]:
+        """The tokens of the mirrored clips."""
+        return x[:, self.tokens][..., self.channels]
+
+
 @dataclass(frozen=True)
 class Mirror:
-    """What a clip mirrored left to right becomes: a permutation of tokens, and another label."""
+    """What a clip mirrored left to right becomes: its tokens in another order, and another label.
 
-    semantic: Int[Tensor, " tokens"]
-    motion: Int[Tensor, " segments"]
+    Standardised tokens may be mirrored like stored ones if the statistics are those of
+    clips and mirror images together: then a channel and the one it becomes share theirs.
+    """
+
+    semantic: Permutation
+    motion: Permutation
     labels: Int[Tensor, " classes"]
     """Class of the mirrored clip; -1 where the list has none, and the clip is never mirrored."""
 
@@ -43,40 +58,25 @@ class Mirror:
         semantic: Grid,
         motion: Grid,
     ) -> Mirror:
-        """Mirror of a store's features.
-
-        A store allows it where each stream's backbone description says how its tokens
-        follow a mirrored clip: `"mirror": "columns"` (the columns change places) or
-        `"mirror": "invariant"` (they stay). Most do not: optical flow and gradients
-        change sign inside a token.
+        """Mirror of a store's features, of tokens on these grids.
 
         Raises:
-            InputError: if a stream does not say, or says no.
+            InputError: if it is not known how they follow a mirrored clip.
         """
-        tokens = {
-            name: _mirrored_tokens(name, grid, provenance["streams"][name]["backbone"])
-            for name, grid in (("semantic", semantic), ("motion", motion))
-        }
-        return cls(
-            semantic=tokens["semantic"],
-            motion=tokens["motion"],
-            labels=torch.from_numpy(flip_labels(class_names)),
-        )
-
-
-def _mirrored_tokens(stream: str, grid: Grid, backbone: Mapping[str, Any]) -> Int[Tensor, " tokens"]:
-    match backbone.get("mirror"):
-        case "columns":
-            c = cells(grid)
-            mirrored = np.stack([c[:, 0], c[:, 1], grid.num_cols - 1 - c[:, 2]])
-            return torch.from_numpy(np.ravel_multi_index(tuple(mirrored), grid.shape))
-        case "invariant":
-            return torch.arange(grid.num_tokens)
-        case _:
-            raise InputError(
-                f"augmentation.flip: the {stream} features ({backbone.get('name', 'unnamed')}) do not say "
-                'how they follow a mirrored clip ("mirror" in the backbone\'s description); turn flip off'
+        semantic_order, motion_order = (
+            Permutation(
+                _mirrored_columns(grid),
+                torch.from_numpy(mirrored_channels(provenance["streams"][stream]["backbone"], stream)),
             )
+            for stream, grid in (("semantic", semantic), ("motion", motion))
+        )
+        return cls(semantic_order, motion_order, torch.from_numpy(flip_labels(class_names)))
+
+
+def _mirrored_columns(grid: Grid) -> Int[Tensor, " tokens"]:
+    c = cells(grid)
+    mirrored = (c[:, 0], c[:, 1], grid.num_cols - 1 - c[:, 2])
+    return torch.from_numpy(np.ravel_multi_index(mirrored, grid.shape))
 
 
 class Augmented(NamedTuple):
@@ -98,8 +98,6 @@ class Augmentation(nn.Module):
     """
 
     group_of_class: Tensor
-    mirrored_semantic: Tensor
-    mirrored_motion: Tensor
     mirrored_labels: Tensor
 
     def __init__(
@@ -112,10 +110,13 @@ class Augmentation(nn.Module):
         super().__init__()
         self.config = config
         self.num_groups = num_groups
-        self.mirrors = mirror is not None
         self.register_buffer("group_of_class", group_of_class, persistent=False)
-        for name, values in vars(mirror).items() if mirror is not None else ():
-            self.register_buffer(f"mirrored_{name}", values, persistent=False)
+        self.mirrors = mirror is not None
+        if mirror is not None:
+            self.register_buffer("mirrored_labels", mirror.labels, persistent=False)
+            for stream, order in (("semantic", mirror.semantic), ("motion", mirror.motion)):
+                self.register_buffer(f"{stream}_tokens", order.tokens, persistent=False)
+                self.register_buffer(f"{stream}_channels", order.channels, persistent=False)
 
     def forward(
         self,
@@ -144,10 +145,13 @@ class Augmentation(nn.Module):
         mirrored_labels = self.mirrored_labels[labels]
         chosen = (torch.rand(len(labels), device=labels.device) < 0.5) & (mirrored_labels >= 0)
         return (
-            torch.where(chosen[:, None, None], semantic[:, self.mirrored_semantic], semantic),
-            torch.where(chosen[:, None, None], motion[:, self.mirrored_motion], motion),
+            torch.where(chosen[:, None, None], self._order("semantic")(semantic), semantic),
+            torch.where(chosen[:, None, None], self._order("motion")(motion), motion),
             torch.where(chosen, mirrored_labels, labels),
         )
+
+    def _order(self, stream: str) -> Permutation:
+        return Permutation(self.get_buffer(f"{stream}_tokens"), self.get_buffer(f"{stream}_channels"))
 
 
 def _beta(parameter: float, like: Tensor) -> Float[Tensor, " batch"]:

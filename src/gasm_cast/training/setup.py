@@ -94,14 +94,14 @@ def build_learner(
     torch.manual_seed(recipe.training.seed)
     card = build_card(recipe, data)
     model = card.build()
-    statistics.fit(model)
-    if recipe.training.start_from is not None:
-        start_from(model, card, recipe.training.start_from, say)
     mirror = None
     if recipe.augmentation.flip:
         mirror = Mirror.create(
             data.classes.names, data.store.provenance, semantic=model.semantic_grid, motion=model.motion_grid
         )
+    statistics.fit(model, mirror)
+    if recipe.training.start_from is not None:
+        start_from(model, card, recipe.training.start_from, say)
     groups = torch.from_numpy(data.classes.group_of_class)
     augmentation = Augmentation(recipe.augmentation, groups, data.classes.num_groups, mirror)
     schedule = Schedule.create(

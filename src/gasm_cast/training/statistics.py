@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 
 import torch
+from jaxtyping import Int
 
 from gasm_cast.annotations import ClipTable
 from gasm_cast.models import FusionModel
 from gasm_cast.models.preparation import StreamPreparation
 from gasm_cast.store import FeatureStore
+from gasm_cast.training.augmentation import Mirror
 from gasm_cast.training.clips import sample_ids
 
 MOST_CLIPS = 2000
@@ -31,6 +33,14 @@ class _Moments:
         self.count += len(values)
         self.sum += values.sum(dim=0)
         self.sum_of_squares += values.square().sum(dim=0)
+
+    def with_mirror(self, channels: Int[torch.Tensor, " channels"]) -> _Moments:
+        """Of these clips and their mirror images together."""
+        both = _Moments(len(self.sum))
+        both.count = 2 * self.count
+        both.sum = self.sum + self.sum[channels]
+        both.sum_of_squares = self.sum_of_squares + self.sum_of_squares[channels]
+        return both
 
     @property
     def mean(self) -> torch.Tensor:
@@ -58,11 +68,14 @@ class ChannelStatistics:
         self._ids = sample_ids(clips, MOST_CLIPS)
         self._measure = functools.cache(self._read)
 
-    def fit(self, model: FusionModel) -> None:
-        """Give a model its statistics."""
+    def fit(self, model: FusionModel, mirror: Mirror | None = None) -> None:
+        """Give a model its statistics; those of the mirrored clips too, where it learns from them."""
         if model.config.normalize == "none":
             return
         semantic, motion = self._measure(model.config.semantic_pool)
+        if mirror is not None:
+            semantic = semantic.with_mirror(mirror.semantic.channels)
+            motion = motion.with_mirror(mirror.motion.channels)
         model.fit_normalization(
             semantic_mean=semantic.mean,
             semantic_std=semantic.deviation,
