@@ -9,6 +9,7 @@ from gasm_cast.cli import main
 from gasm_cast.cli.fit_command import Options, _write_splits, fit_recipes
 from gasm_cast.config import read_recipe, to_toml
 from gasm_cast.errors import InputError
+from gasm_cast.extraction.options import ExtractorOptions
 
 
 def write_videos(folder: Path, *names: str) -> Path:
@@ -82,6 +83,18 @@ def test_probes_of_few_clips_do_not_have_a_weight_for_each_time_step(tmp_path: P
         "linear": "statistics",
         "gasm-cast": "concat",
     }
+
+
+@pytest.mark.parametrize(("device", "kind"), [("auto", "auto"), ("cpu", "cpu"), ("cuda:1", "cuda")])
+def test_training_is_where_extraction_is(tmp_path: Path, device: str, kind: str) -> None:
+    options = Options(videos=tmp_path, out=tmp_path / "run", extractor=ExtractorOptions(device=device))
+    assert {recipe.training.device for recipe in fit_recipes(options, 150).values()} == {kind}
+
+
+def test_a_device_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    options = Options(videos=tmp_path, out=tmp_path / "run", extractor=ExtractorOptions(device="tpu"))
+    with pytest.raises(InputError, match="got 'tpu'"):
+        fit_recipes(options, 150)
 
 
 @pytest.mark.parametrize("name", ["motion-only", "linear", "gasm-cast"])

@@ -89,8 +89,11 @@ def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
     statistics over time: a weight for each time step is too many for few clips.
 
     Args:
-        options: Where things lie; seed and epochs.
+        options: Where things lie and are computed; seed and epochs.
         num_clips: Clips to learn from.
+
+    Raises:
+        InputError: if there is no such kind of device.
     """
     data = options.out / "data"
     deep = Recipe(
@@ -105,6 +108,7 @@ def fit_recipes(options: Options, num_clips: int) -> dict[str, Recipe]:
             num_epochs=options.epochs or min(60, max(10, NUM_CLIPS_TO_SEE // num_clips)),
             batch_size=32,
             base_batch_size=32,
+            device=_learning_device(options.extractor.device),
             seed=options.seed,
         ),
         augmentation=AugmentationConfig(token_dropout=0.2, segment_dropout=0.2),
@@ -157,8 +161,10 @@ def run(options: Options) -> int:
     )
     folder = Run.create(options.out, final_recipe(recipes[name]), beside=("data", "choice"))
     step(console, "train", folder.path / "config.toml", "--out", folder.path)
-    json_flag = [] if options.json is None else ["--json", options.json]
-    step(console, "evaluate", folder.path, *json_flag, allowed=(0, 1))
+    flags: list[object] = [] if options.json is None else ["--json", options.json]
+    if folder.recipe.training.device != "auto":
+        flags += ["--device", folder.recipe.training.device]
+    step(console, "evaluate", folder.path, *flags, allowed=(0, 1))
     console.print(f"\nnext: gasm-cast predict {folder.path} VIDEO...", highlight=False, soft_wrap=True)
     if name == "gasm-cast":  # a probe has no attention to show
         console.print(f"      gasm-cast explain {folder.path} VIDEO", highlight=False, soft_wrap=True)
@@ -242,6 +248,15 @@ def _describe(console: Console, table: ClipTable, splits: Mapping[str, ClipTable
     for index, name in enumerate(table.class_names):
         numbers = " + ".join(str(count[index]) for count in counts)
         console.print(f"  {name}: {numbers} ({', '.join(splits)})", highlight=False, markup=False)
+
+
+def _learning_device(device: str) -> Literal["auto", "cpu", "cuda"]:
+    """Where to train and evaluate; of several GPUs the first that is visible, whichever extracts."""
+    match device.partition(":")[0]:
+        case "auto" | "cpu" | "cuda" as kind:
+            return kind
+        case _:
+            raise InputError(f"--device must be auto, cpu, cuda or cuda:N, got {device!r}")
 
 
 def _flags(options: Options) -> list[object]:
