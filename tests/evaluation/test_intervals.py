@@ -56,7 +56,7 @@ def test_paired_bootstrap_is_much_narrower_than_two_separate_intervals() -> None
     b = (generator.random((1, 400)) < 0.6).astype(float)
     a = b.copy()
     a[0, np.flatnonzero(b[0] == 0)[:12]] = 1  # right on twelve more clips, wrong on none
-    low, high = intervals.paired_bootstrap(a, b)
+    low, high = intervals.paired_bootstrap(a, b).interval
     assert 0 < low < 0.03 < high
     assert high - low < 0.04  # two Wilson intervals of 400 clips are 0.1 wide each
 
@@ -67,8 +67,49 @@ def test_paired_bootstrap_widens_when_training_seeds_disagree() -> None:
     b = (generator.random((2, 500)) < 0.5).astype(float)
     agreeing = (generator.random((2, 500)) < 0.5).astype(float)
     swinging = (generator.random((2, 500)) < np.array([[0.3], [0.7]])).astype(float)
-    widths = [high - low for low, high in (intervals.paired_bootstrap(a, b) for a in (agreeing, swinging))]
+    found = [intervals.paired_bootstrap(a, b).interval for a in (agreeing, swinging)]
+    widths = [high - low for low, high in found]
     assert widths[1] > 2 * widths[0]
+
+
+def test_paired_bootstrap_is_the_draw_of_single_clips_and_seeds() -> None:
+    """Kinds of clips are a shortcut: the distribution is that of drawing clip by clip."""
+    generator = np.random.default_rng(1)
+    a, b = ((generator.random((3, 200)) < share).astype(float) for share in (0.55, 0.5))
+    draws = np.array(
+        [
+            (a[generator.integers(3, size=3)].mean(axis=0) - b[generator.integers(3, size=3)].mean(axis=0))[
+                generator.integers(200, size=200)
+            ].mean()
+            for _ in range(20_000)
+        ]
+    )
+    found = intervals.paired_bootstrap(a, b)
+    assert found.interval == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.15 * draws.std())
+    assert found.p_value == pytest.approx(2 * (draws <= 0).mean(), rel=0.2)
+
+
+def test_a_p_value_and_its_interval_agree_about_zero() -> None:
+    """Shifted step by step, the difference is significant where the interval leaves zero."""
+    generator = np.random.default_rng(2)
+    b = (generator.random((3, 300)) < 0.5).astype(float)
+    order = generator.permutation(300)
+    p_values = []
+    for num in range(0, 101, 10):
+        a = b.copy()
+        a[:, order[:num]] = 1
+        found = intervals.paired_bootstrap(a, b)
+        assert (found.p_value < 0.05) == (found.interval.low > 0)
+        p_values.append(found.p_value)
+    assert p_values[0] > 0.9
+    assert p_values == sorted(p_values, reverse=True)
+    assert p_values[-1] < 0.001
+
+
+def test_no_difference_anywhere_is_certain_of_nothing_and_p_is_never_zero() -> None:
+    same = np.ones((2, 50))
+    assert intervals.paired_bootstrap(same, same) == ((0, 0), 1)
+    assert intervals.paired_bootstrap(same, 0 * same, num_draws=99) == ((1, 1), 0.02)
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (5, 0), (2, 7), (6, 6), (9, 3)])

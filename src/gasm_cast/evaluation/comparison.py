@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -46,7 +46,9 @@ class Comparison:
     interval: Interval
     """95% interval of the difference; see `intervals.paired_bootstrap`."""
     p_value: float
-    """Exact McNemar test on the clips that one model gets right more often, over its seeds."""
+    """Two-sided, that the models are equally good."""
+    test: Literal["McNemar", "bootstrap"]
+    """What gives the p-value; see `compare`."""
     right_a: Float[np.ndarray, " clips"]
     right_b: Float[np.ndarray, " clips"]
     """Share of the seeds that get each clip right."""
@@ -85,6 +87,7 @@ class Comparison:
             "difference": self.difference,
             "interval": self.interval,
             "p_value": self.p_value,
+            "test": self.test,
             "num_only_a": len(self.only_a),
             "num_only_b": len(self.only_b),
         }
@@ -93,9 +96,10 @@ class Comparison:
 def compare(a: Side, b: Side) -> Comparison:
     """Compare two models on the same clips.
 
-    With several seeds a clip counts by the share of seeds that get it right. With one seed
-    each, the test is McNemar's; with more it is the sign test of those shares, which is
-    McNemar's where they are 0 or 1.
+    With several seeds a clip counts by the share of seeds that get it right, and interval
+    and p-value are of the same bootstrap over clips and seeds: a test that took the seeds
+    as given would call the luck of three trainings a difference between models. With one
+    run each there is no such luck to see, and the p-value is McNemar's exact one.
 
     Raises:
         InputError: if the runs know other classes, disagree about a clip's label, or have
@@ -106,6 +110,10 @@ def compare(a: Side, b: Side) -> Comparison:
     right_a = np.stack([_right(run, ids) for run in a.runs])
     right_b = np.stack([_right(run, ids) for run in b.runs])
     mean_a, mean_b = right_a.mean(axis=0), right_b.mean(axis=0)
+    interval, p_value = paired_bootstrap(right_a, right_b)
+    single = len(runs) == 2
+    if single:
+        p_value = mcnemar(int((mean_a > mean_b).sum()), int((mean_b > mean_a).sum()))
     return Comparison(
         name_a=a.name,
         name_b=b.name,
@@ -115,8 +123,9 @@ def compare(a: Side, b: Side) -> Comparison:
         num_left_out=len(set().union(*(run.ids for run in runs))) - len(ids),
         accuracy_a=float(mean_a.mean()),
         accuracy_b=float(mean_b.mean()),
-        interval=paired_bootstrap(right_a, right_b),
-        p_value=mcnemar(int((mean_a > mean_b).sum()), int((mean_b > mean_a).sum())),
+        interval=interval,
+        p_value=p_value,
+        test="McNemar" if single else "bootstrap",
         right_a=mean_a,
         right_b=mean_b,
     )

@@ -17,6 +17,11 @@ from jaxtyping import Bool, Float
 NUM_DRAWS = 2000
 """Bootstrap draws: the percentile ends of a 95% interval then move by about 0.1 standard errors."""
 
+NUM_PAIRED_DRAWS = 10_000
+"""Draws for a p-value: the least one, 0.0002, is still below 0.05 after `holm` of 200 tests."""
+
+_DRAWS_AT_ONCE = 500
+
 
 class Interval(NamedTuple):
     """Lower and upper end."""
@@ -66,24 +71,36 @@ def bootstrap(
     Source: Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13.
     """
     generator = np.random.default_rng(seed)
-    values = [resample(generator) for _ in range(num_draws)]
-    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(low), float(high))
+    values = np.array([resample(generator) for _ in range(num_draws)])
+    return _percentiles(values, confidence)
+
+
+class PairedBootstrap(NamedTuple):
+    """What the draws of a paired bootstrap say of a mean difference."""
+
+    interval: Interval
+    p_value: float
+    """Two-sided, that there is no difference."""
 
 
 def paired_bootstrap(
     a: Float[np.ndarray, "seeds_a clips"],
     b: Float[np.ndarray, "seeds_b clips"],
     *,
-    num_draws: int = NUM_DRAWS,
+    num_draws: int = NUM_PAIRED_DRAWS,
     seed: int = 0,
     confidence: float = 0.95,
-) -> Interval:
-    """Interval of the mean difference `a - b` on the same clips, over training seeds.
+) -> PairedBootstrap:
+    """Interval and test of the mean difference `a - b` on the same clips, over training seeds.
 
     Each draw takes clips with replacement, the same for both sides, and on each side
-    training seeds with replacement; so the interval holds the luck of the test clips and,
-    as far as a few seeds can show it, the luck of training.
+    training seeds with replacement; so interval and p-value hold the luck of the test clips
+    and, as far as a few seeds can show it, the luck of training: n seeds show (n - 1) / n of
+    its variance, a single one nothing of it.
+
+    With R draws d the p-value is `min(1, 2 (1 + min(#{d <= 0}, #{d >= 0})) / (R + 1))`: but
+    for that 1, the largest at which the percentile interval of confidence 1 - p still
+    touches zero.
 
     Args:
         a: 1 where a run of the first side is right, else 0; one row a seed.
@@ -91,16 +108,33 @@ def paired_bootstrap(
         num_draws: Bootstrap samples.
         seed: Seed of the draws.
         confidence: Probability that the interval covers.
+
+    Source: Davison and Hinkley, Bootstrap methods and their application, 1997, chapters 4
+    (the added 1) and 5 (percentile intervals).
     """
     num_clips = a.shape[1]
+    # Clips that the same runs get right are alike: a draw only says how many it has of each kind.
+    kinds, counts = np.unique(np.concatenate([a, b]).astype(np.int64), axis=1, return_counts=True)
+    kinds_a, kinds_b = kinds[: len(a)], kinds[len(a) :]
 
-    def resample(generator: np.random.Generator) -> float:
-        seeds_a = generator.integers(len(a), size=len(a))
-        seeds_b = generator.integers(len(b), size=len(b))
-        clips = generator.integers(num_clips, size=num_clips)
-        return float((a[seeds_a].mean(axis=0) - b[seeds_b].mean(axis=0))[clips].mean())
+    generator = np.random.default_rng(seed)
+    values = []
+    for start in range(0, num_draws, _DRAWS_AT_ONCE):
+        size = min(_DRAWS_AT_ONCE, num_draws - start)
+        clips = generator.multinomial(num_clips, counts / num_clips, size)
+        seeds_a = generator.multinomial(len(a), np.full(len(a), 1 / len(a)), size)
+        seeds_b = generator.multinomial(len(b), np.full(len(b), 1 / len(b)), size)
+        # Whole numbers, so that two sides that are equally often right differ by exactly zero.
+        ahead = len(b) * (seeds_a @ kinds_a) - len(a) * (seeds_b @ kinds_b)
+        values.append((clips * ahead).sum(axis=1) / (num_clips * len(a) * len(b)))
+    differences = np.concatenate(values)
+    one_sided = 1 + min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return PairedBootstrap(_percentiles(differences, confidence), min(1.0, 2 * one_sided / (num_draws + 1)))
 
-    return bootstrap(resample, num_draws=num_draws, seed=seed, confidence=confidence)
+
+def _percentiles(values: Float[np.ndarray, " draws"], confidence: float) -> Interval:
+    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(low), float(high))
 
 
 def mcnemar(num_only_a: int, num_only_b: int) -> float:
