@@ -15,6 +15,14 @@ def test_a_run_is_taken_up_by_an_equal_recipe_only(tmp_path: Path) -> None:
         Run.create(tmp_path / "run", Recipe(training=TrainingConfig(seed=1)))
 
 
+def test_a_run_that_was_killed_at_its_birth_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    Run.create(path, Recipe())
+    (path / "config.toml").rename(path / ".config.0123456789ab.partial.toml")
+    Run.create(path, Recipe())
+    assert Run.open(path).recipe == Recipe()
+
+
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="is not a run folder; choose another"):

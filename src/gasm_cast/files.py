@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from gasm_cast.errors import InputError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -22,43 +26,56 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         InputError: if the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
+    # Random, since processes of two containers may have the same number. Not by `mkstemp`, whose
+    # files are private to their user.
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
+    with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot write: {error.strerror or error}; free space or choose another folder"
-        ) from error
+    try:
+        with _disk_errors(path, within=temporary):
+            yield temporary
+        with _disk_errors(path):
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there, or the disk is away: that was said before
+            temporary.unlink()
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success it takes the place of `path`, else it goes.
 
+    Args:
+        path: The folder.
+        replace: Take the place of a filled folder too, once the new one is whole.
+
     Raises:
-        InputError: if `path` exists and is not an empty folder, or cannot be written.
+        InputError: if `path` exists and is no folder, or a filled one that is not to be
+            replaced, or if it cannot be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or (not replace and any(path.iterdir()))):
         raise InputError(f"{path} exists and is not empty; remove it or choose another folder")
-    try:
+    with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        temporary = scratch / path.name  # `scratch` is private, results are to be shared
+        temporary.mkdir()
     try:
-        yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes private folders; results are to be shared
-        if path.exists():
-            path.rmdir()
-        temporary.replace(path)
+        with _disk_errors(path, within=temporary):
+            yield temporary
+        with _disk_errors(path):
+            if path.exists() and replace:
+                path.rename(scratch / "replaced")
+            temporary.rename(path)  # an empty folder gives way
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file or folder is what a killed process left of its writing."""
+    return path.name.startswith(".") and ".partial" in path.suffixes
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,3 +86,27 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path, *, within: Path | None = None) -> Iterator[None]:
+    """Say in one line that `path` cannot be written.
+
+    Args:
+        path: What is written.
+        within: For a block of the caller's: only a full disk, and errors of this file or of files
+            below it, are errors of the writing. All others are the caller's own and pass.
+    """
+    try:
+        yield
+    except OSError as error:
+        ours = within is None or error.errno in DISK_FULL or _is_within(error.filename, within)
+        if not ours:
+            raise
+        raise InputError(
+            f"{path}: cannot write: {error.strerror or error}; free space or choose another folder"
+        ) from error
+
+
+def _is_within(filename: object, folder: Path) -> bool:
+    return isinstance(filename, str | os.PathLike) and Path(filename).is_relative_to(folder)

@@ -27,7 +27,7 @@ from typing import Any
 from gasm_cast import __version__
 from gasm_cast.config import Recipe, config_hash, read_recipe, to_toml
 from gasm_cast.errors import InputError
-from gasm_cast.files import write_text
+from gasm_cast.files import is_partial, write_text
 
 _PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "lightning-fabric", "transformers")
 
@@ -60,7 +60,9 @@ class Run:
                     f"{config_hash(recipe)}); choose another --out or remove the folder"
                 )
             return run
-        if path.exists() and (not path.is_dir() or {inner.name for inner in path.iterdir()} - set(beside)):
+        if path.exists() and not (
+            path.is_dir() and all(_may_precede(inner, beside) for inner in path.iterdir())
+        ):
             raise InputError(f"{path} exists and is not a run folder; choose another --out")
         write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
         write_text(config, to_toml(recipe))
@@ -115,6 +117,11 @@ class Run:
         if not path.exists():
             return
         yield from (values for _, values in _logged(path) if values.get("event") == event)
+
+
+def _may_precede(inner: Path, beside: Collection[str]) -> bool:
+    """Whether something may lie in a folder that holds no run yet, as what a killed process left there."""
+    return inner.name in {"environment.json", *beside} or is_partial(inner)
 
 
 def _logged(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

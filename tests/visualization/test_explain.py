@@ -11,6 +11,7 @@ from tests.visualization.conftest import CLASSES, HOT, SEMANTIC, Hot
 
 from gasm_cast.backbones import CLIP_FRAMES
 from gasm_cast.cli import main
+from gasm_cast.visualization import writing
 from gasm_cast.visualization.animation import animate
 from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
 from gasm_cast.visualization.explaining import Explanation, explain, part_of_frame, shown_frame
@@ -123,6 +124,22 @@ def test_explain_writes_pictures_arrays_and_words(hot: Hot, capsys: pytest.Captu
     with Image.open(folder / "frames.webp") as plain, Image.open(folder / "attention.webp") as attention:
         assert plain.size == attention.size == (CLIP_FRAMES * plain.height, plain.height)
     assert not list(folder.parent.glob(".*"))
+
+
+def test_an_explanation_replaces_an_older_one_whatever_a_killed_process_left(
+    explanation: Explanation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(folder: Path, *_: object, token: int) -> None:
+        (folder / "meta.json").write_text(str(token))
+
+    monkeypatch.setattr(writing, "write_explanation", write)
+    folder, clip = tmp_path / "hot", ShownClip.without_video("hot", None)
+    for left in (tmp_path / ".hot.new", tmp_path / ".hot.0123abcd.partial", folder):
+        left.mkdir()
+        (left / "meta.json").write_text("old")
+    (folder / "arrays.npz").touch()
+    writing.replace_explanation(folder, explanation, clip, None, token=7)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"meta.json": "7"}
 
 
 def test_the_overlay_lights_the_hot_patch_at_its_time(explanation: Explanation) -> None:

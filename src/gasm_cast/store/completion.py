@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from gasm_cast import __version__
-from gasm_cast.files import atomic_path, write_text
+from gasm_cast.files import atomic_path, is_partial, write_text
 from gasm_cast.geometry import StreamSpec, positions
 from gasm_cast.store import manifest
 from gasm_cast.store.index import Index
@@ -58,7 +58,7 @@ def complete(
             for shard, count in zip(shards, num_ids, strict=True)
         ],
     }
-    for stale in (path / "shards").glob(".*.partial.*"):  # of processes that were killed
+    for stale in filter(is_partial, (path / "shards").iterdir()):  # of processes that were killed
         stale.unlink(missing_ok=True)
     write_text(path / "manifest.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
 

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +69,8 @@ def replace_explanation(
         InputError: if the folder holds other things, or cannot be written.
     """
     require_own_folder(folder)
-    with atomic_folder(folder.with_name(f".{folder.name}.new")) as temporary:
+    with atomic_folder(folder, replace=True) as temporary:
         write_explanation(temporary, explanation, clip, faithfulness, token=token)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.with_name(f".{folder.name}.new").replace(folder)
 
 
 def write_explanation(
