@@ -97,9 +97,9 @@ class ExchangeConfig:
     residual: Literal["stream", "bottleneck"] = "bottleneck"
     """Expand to the full widths after each phase, or stay in the bottleneck until the end."""
     dropout: float = 0.1
-    """Dropout on each sublayer's output."""
+    """Dropout on each sublayer's output; peers with layers take this rate too."""
     attention_dropout: float = 0.0
-    """Dropout on cross-attention weights."""
+    """Dropout on attention weights between the streams, and on those of the peers."""
 
     def __post_init__(self) -> None:
         _require_positive(self, "num_layers", "width", "num_heads", "feed_forward_ratio")
@@ -137,7 +137,11 @@ class HeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PeerConfig:
-    """Size of the models that GASM-CAST is compared with."""
+    """Size of the models that GASM-CAST is compared with.
+
+    They have no dropout rates of their own: those of `exchange` and `head` hold for all, so
+    that architectures are compared and not regularisers.
+    """
 
     width: int = 384
     """Common width of attentive-probe and bottleneck-tokens; hidden width of concat-mlp."""

@@ -1,4 +1,4 @@
-"""Phase 2: grids of tokens, their positions and their adjacency.
+"""Grids of tokens, their positions and their adjacency (docs/method.md, phase 2).
 
 A stream is tokens plus a grid. Everything that depends on where tokens lie is computed
 here from the grid alone, once, in numpy: it is the same for every video. Tokens are

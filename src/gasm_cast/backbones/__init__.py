@@ -1,4 +1,4 @@
-"""Phase 1: frozen backbones that turn clips into the tokens of a stream.
+"""Frozen backbones that turn clips into the tokens of a stream (docs/method.md, phase 1).
 
 Importing this package is cheap: neither torch nor transformers, so that decoding
 processes start fast. :func:`load_backbone` imports what the chosen name needs.

@@ -1,4 +1,4 @@
-"""Phase 4: the streams read from each other, in a narrow bottleneck (B-CAST)."""
+"""The streams read from each other, in a narrow bottleneck: B-CAST (docs/method.md, phase 4)."""
 
 from gasm_cast.exchange.cross_attention import CrossAttention
 from gasm_cast.exchange.layer import ExchangeLayer, ExchangeWeights, FeedForward

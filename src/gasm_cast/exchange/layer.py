@@ -76,7 +76,7 @@ class ExchangeLayer(nn.Module):
     Args:
         config: Width, heads, direction, feed-forward and dropout.
 
-    Source: SPEC of the method, phase 4, steps 2 and 3; CAST (arXiv 2311.18825), section 3.2.
+    Source: docs/method.md, phase 4; CAST (arXiv 2311.18825), section 3.2.
     """
 
     def __init__(self, config: ExchangeConfig) -> None:

@@ -1,1 +1,1 @@
-"""Phase 1 at scale: videos -> backbones -> feature store."""
+"""Videos -> backbones -> feature store: phase 1 of docs/method.md, at scale."""

@@ -1,4 +1,4 @@
-"""Phase 3: the graph inside a stream, and attention over its edges."""
+"""The graph inside a stream, and attention over its edges (docs/method.md, phase 3)."""
 
 from gasm_cast.graph.attention import GraphAttention, StreamGraph
 from gasm_cast.graph.edges import Edges

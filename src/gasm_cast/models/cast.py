@@ -6,7 +6,8 @@ semantics over space only; GELU; up again from zero, added to the stream.
 
 Source: CAST, Cross-Attention in Space and Time (arXiv 2311.18825), section 3.2 and figure 3.
 Differs in that the adapters follow each other directly, where CAST has the blocks of two
-frozen video transformers between them: the features here are already extracted.
+frozen video transformers between them: the features here are already extracted; and in
+that attention weights are dropped out at GASM-CAST's rate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`concat-mlp`: the pooled streams side by side, one hidden layer.
 
-Source: SPEC of the method, section 8, late fusion. It tells whether a non-linear classifier
-alone explains what attention between the streams gains.
+Source: docs/method.md, peers; late fusion. It tells whether a non-linear classifier alone
+explains what attention between the streams gains.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 Plain bidirectional cross-attention at the full widths of the streams: pre-norm layers in
 which both streams read from each other at once, with or without a 4x feed-forward.
 
-Source: SPEC of the method, section 8; Attention Is All You Need (arXiv 1706.03762). With
-`absorbed` the same numbers are computed with the same algebra that GASM-CAST uses, so
-that the comparison is like with like.
+Source: docs/method.md, peers; Attention Is All You Need (arXiv 1706.03762). Differs in that
+the feed-forward drops whole channels, at GASM-CAST's rate. With `absorbed` the same numbers
+are computed with the same algebra that GASM-CAST uses, so that the comparison is like with
+like.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`ensemble`: the mean of the probabilities of two linear probes, one a stream.
 
-Source: SPEC of the method, section 8, late fusion. The probes share a training run but
-nothing else: each has its own loss (they are `layer_logits`, with weight 1), and the
-mean is only read, no gradient flows through it, as if they had been trained apart.
+Source: docs/method.md, peers; late fusion. The probes share a training run but nothing
+else: each has its own loss (they are `layer_logits`, with weight 1), and the mean is only
+read, no gradient flows through it, as if they had been trained apart.
 """
 
 from __future__ import annotations

@@ -9,15 +9,15 @@ Two forms of one interface:
 - `residual = "bottleneck"`: compress once; graphs and exchange live in the bottleneck;
   expand at the end and add to the original features. Pooling is linear, so tokens are
   pooled first and expanded after: the same numbers for a small part of the cost.
-- `residual = "stream"`: the document to the letter. Every phase takes and returns tokens
-  of the streams' own widths; each layer compresses and expands.
+- `residual = "stream"`: every phase takes and returns tokens of the streams' own widths;
+  each layer compresses and expands.
 
 Expansions start at zero, so that both forms start as the linear probe of the features; in
 the bottleneck form a head that keeps time apart (`head.temporal = "concat"`) reads the
 narrow time steps beside it from the start.
 
-Source: SPEC of the method, sections 5 to 7; bottleneck after CAST (arXiv 2311.18825),
-deep supervision after Deeply-Supervised Nets (arXiv 1409.5185), exits after BranchyNet
+Source: docs/method.md, phases 3 to 5; bottleneck after CAST (arXiv 2311.18825), deep
+supervision after Deeply-Supervised Nets (arXiv 1409.5185), exits after BranchyNet
 (arXiv 1709.01686) with the best class's probability in place of the entropy.
 """
 

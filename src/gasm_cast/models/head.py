@@ -1,4 +1,4 @@
-"""Phase 5: from tokens to classes."""
+"""From tokens to classes (docs/method.md, phase 5)."""
 
 from __future__ import annotations
 

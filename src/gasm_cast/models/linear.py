@@ -1,7 +1,7 @@
 """`linear`: each stream pooled, concatenated, normalised, one linear layer.
 
-Source: SPEC of the method, section 8. It is GASM-CAST's head without anything before it,
-and so what the rest has to beat on the same features.
+Source: docs/method.md, peers. It is GASM-CAST's head without anything before it, and so
+what the rest has to beat on the same features.
 """
 
 from __future__ import annotations

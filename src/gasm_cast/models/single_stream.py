@@ -1,6 +1,6 @@
 """`semantic-only` and `motion-only`: the linear probe of one stream.
 
-Source: SPEC of the method, section 8, late fusion. They tell what each stream knows by itself.
+Source: docs/method.md, peers; late fusion. They tell what each stream knows by itself.
 """
 
 from __future__ import annotations
