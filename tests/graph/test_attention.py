@@ -66,3 +66,21 @@ def test_fixed_similarity_seeks_in_the_normalised_input() -> None:
 def test_rotary_positions_need_room_in_a_head() -> None:
     with pytest.raises(InputError, match=r"6 or more channels a head, got 4; widen graph\.width"):
         make_layer(Grid(1, 4, 4), width=8, positions="rotary")
+
+
+@pytest.mark.parametrize("grid", [Grid(1, 6, 6), Grid(8, 1, 1), Grid(4, 5, 5)])
+@pytest.mark.parametrize("similarity", ["learned", "fixed"])
+def test_mixed_precision_joins_the_same_nodes(grid: Grid, similarity: str) -> None:
+    """What trains in half precision and what is explained in single precision is one graph."""
+    layer = make_layer(grid, similarity=similarity)
+    found: list[torch.Tensor] = []
+    layer.edges.register_forward_hook(lambda _, __, listed: found.append(listed[0]))
+    # Tokens that are much alike, so that half precision could not tell them apart.
+    x = torch.randn(2, 1, 12) + 0.1 * torch.randn(2, grid.num_tokens, 12)
+    torch.nn.init.normal_(layer.out.weight)
+    expected = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(x), expected, rtol=0.02, atol=0.1)
+        torch.testing.assert_close(layer.attend(x)[0], expected, rtol=0.02, atol=0.1)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])

@@ -51,13 +51,6 @@ class StreamGraph(NamedTuple):
     similarity_embedding: Float[Tensor, "batch nodes similarity_width"]
 
 
-class _Inputs(NamedTuple):
-    query: Float[Tensor, "batch heads nodes head_dim"]
-    key: Float[Tensor, "batch heads nodes head_dim"]
-    value: Float[Tensor, "batch heads nodes head_dim"]
-    z: Float[Tensor, "batch nodes similarity_width"]
-
-
 class GraphAttention(nn.Module):
     """One residual graph-attention layer over the nodes of one grid.
 
@@ -124,8 +117,9 @@ class GraphAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch nodes width"]) -> Float[Tensor, "batch nodes width"]:
         """Refine the tokens over their graph."""
-        *projections, z = self._project(x)
-        neighbours, is_edge = self.edges(z)
+        h = self.norm(x)
+        projections = self._project(h)
+        z, neighbours, is_edge = self._build_graph(h)
         if self.computation(x.device) == "dense":
             mixed = self._mix_dense(projections, z, neighbours)
         else:
@@ -136,8 +130,9 @@ class GraphAttention(nn.Module):
         self, x: Float[Tensor, "batch nodes width"]
     ) -> tuple[Float[Tensor, "batch nodes width"], StreamGraph]:
         """The same output, with keys and values gathered edge by edge, and the graph."""
-        query, key, value, z = self._project(x)
-        neighbours, is_edge = self.edges(z)
+        h = self.norm(x)
+        query, key, value = self._project(h)
+        z, neighbours, is_edge = self._build_graph(h)
         similarity = torch.einsum("bnw,bnkw->bnk", z, _gather(z[:, None], neighbours)[:, 0])
         logits = self.scale * torch.einsum("bhnd,bhnkd->bhnk", query, _gather(key, neighbours))
         logits = logits + self.gain[:, None, None] * similarity[:, None]
@@ -148,17 +143,22 @@ class GraphAttention(nn.Module):
         touches = F.pad(self.edges.fixed_touches, (0, self.edges.num_similar)).expand_as(is_edge)
         return self._integrate(x, mixed), StreamGraph(neighbours, is_edge, touches, weights, z)
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        h = self.norm(x)
+    def _project(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = rearrange(
             self.query_key_value(h), "b n (qkv h d) -> qkv b h n d", qkv=3, h=self.num_heads
         )
         if self.rotary is not None:
             query, key = self.rotary(query), self.rotary(key)
-        z = self.metric(h)
-        # Which nodes are similar must not depend on the precision of training.
-        z = z.to(torch.promote_types(z.dtype, torch.float32))
-        return query, key, value, F.normalize(z, dim=-1)
+        return query, key, value
+
+    def _build_graph(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Similarity embedding z of the normalised tokens, and the lists of neighbours."""
+        # Which nodes are similar must not depend on the precision of training: no product is rounded.
+        with torch.autocast(h.device.type, enabled=False):
+            z = self.metric(h.to(self.norm.weight.dtype))
+            z = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=-1)
+            neighbours, is_edge = self.edges(z)
+        return z, neighbours, is_edge
 
     def _integrate(self, x: Tensor, mixed: Tensor) -> Tensor:
         update: Tensor = self.out(rearrange(mixed, "b h n d -> b n (h d)"))

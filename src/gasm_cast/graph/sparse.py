@@ -135,7 +135,8 @@ def _(row: Tensor, column: Tensor, starts: Tensor, columns: Tensor) -> Tensor:
 )
 def _multiply(entries: Tensor, dense: Tensor, starts: Tensor, columns: Tensor) -> Tensor:
     """Sparse matrix of these entries times a dense one."""
-    return _matrix(entries, starts, columns) @ dense
+    with torch.autocast(dense.device.type, enabled=False):  # half precision has no such product
+        return _matrix(entries, starts, columns) @ dense
 
 
 @_multiply.register_fake
