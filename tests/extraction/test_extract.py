@@ -215,6 +215,22 @@ def test_two_processes_make_the_store_of_one(clips: Path, tmp_path: Path, clean:
     assert json.loads((tmp_path / "counts.json").read_text())["stored"] == 6
 
 
+def test_failures_are_tried_again_by_one_process_alone(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [Source("absent", None), *sources_in_folder(clips)[:1]]
+    run(sources, tmp_path / "store")
+    before = content(tmp_path / "store")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="--retry-failed once without torchrun"):
+        extract(sources, tmp_path / "store", CLASSIC, retry_failed=True, samples_per_shard=2, progress=False)
+    monkeypatch.delenv("WORLD_SIZE")
+    other = Extractor(ClassicSemantic("mean"), ClassicMotion())
+    with pytest.raises(InputError, match="holds other features"):
+        extract(sources, tmp_path / "store", other, retry_failed=True, samples_per_shard=2, progress=False)
+    assert content(tmp_path / "store") == before
+
+
 def test_failures_stay_until_they_are_asked_for_again(
     clips: Path, tmp_path: Path, clean: dict[str, bytes]
 ) -> None:

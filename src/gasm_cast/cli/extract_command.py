@@ -40,7 +40,7 @@ class Options:
     limit: int = 0
     """Extract only this many clips, the first; 0 takes all."""
     retry_failed: bool = False
-    """Do again the parts of an existing store in which clips failed."""
+    """Do again the parts of an existing store in which clips failed; not under torchrun."""
     dry_run: bool = False
     """Say what would be done, how large the store becomes and how long it takes; write nothing."""
     json: Path | None = None

@@ -19,7 +19,6 @@ from gasm_cast.extraction.progress import ExtractionProgress
 from gasm_cast.extraction.reading import Source
 from gasm_cast.extraction.workers import Failed
 from gasm_cast.store import FeaturesError, FeatureStore, StoredDtype, StoreWriter
-from gasm_cast.store.shards import read_shard
 
 _MOST_SHOWN = 20
 _POLL_SEC = 0.5
@@ -90,19 +89,19 @@ def extract(
         dtype: How features are stored.
         options: How the work is spread.
         samples_per_shard: Clips a shard; by default as many as make 64 MiB in half precision.
-        retry_failed: Do shards in which clips failed again, as after a network disk was away.
+        retry_failed: Do shards in which clips failed again, as after a network disk was away; by
+            one process alone.
         progress: Show a bar with rate, remaining time and shares.
 
     Raises:
-        InputError: if the store holds something else, or the disk is full.
+        InputError: if the store holds something else, the disk is full, or failures are to be
+            tried again by several processes.
     """
     options = options or PipelineOptions()
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     pipeline = Pipeline(extractor, options)
     damaged: dict[str, str] = {}
     start = time.perf_counter()
-    if retry_failed:
-        _forget_failures(store, rank, world_size)
     with StoreWriter(
         store,
         extractor.description(dtype),
@@ -110,6 +109,7 @@ def extract(
         samples_per_shard=samples_per_shard,
         rank=rank,
         world_size=world_size,
+        retry_failed=retry_failed,
     ) as writer:
         by_name = {source.name: source for source in sources}
         groups = [[by_name[name] for name in shard] for shard in writer.todo_by_shard]
@@ -138,13 +138,6 @@ def extract(
         clips_per_sec=todo / seconds,
         shares=pipeline.timing.shares(),
     )
-
-
-def _forget_failures(store: Path, rank: int, world_size: int) -> None:
-    """Remove the shards of this process in which clips failed."""
-    for shard in sorted((store / "shards").glob("*.safetensors"))[rank::world_size]:
-        if read_shard(shard).failed:
-            shard.unlink()
 
 
 def _write(writer: StoreWriter, name: str, features: VideoFeatures | Failed) -> str | None:

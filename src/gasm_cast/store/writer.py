@@ -67,10 +67,12 @@ class StoreWriter:
         samples_per_shard: Clips a shard; by default as many as make 64 MiB in half precision.
         rank: This process among those that write the store.
         world_size: Number of those processes.
+        retry_failed: Remove shards in which clips failed, so that they are written again; for one
+            process alone, since others may have read that the shards are there.
 
     Raises:
         InputError: if an id occurs twice, or the folder holds something else: another
-            description, other ids, other files.
+            description, other ids, other files; or if several processes are to retry.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class StoreWriter:
         samples_per_shard: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        retry_failed: bool = False,
     ) -> None:
         self.path = path
         self.description = description
@@ -92,6 +95,8 @@ class StoreWriter:
         self._own = range(rank, self.num_shards, world_size)
         self._position = {name: position for position, name in enumerate(self.asked)}
         self._done = {shard for shard in range(self.num_shards) if self._is_written(shard)}
+        if retry_failed:
+            self._forget_failures(world_size)
         if len(self._done) < self.num_shards:
             (self.path / "manifest.json").unlink(missing_ok=True)  # a shard was lost, or ids are added
         self._pending: dict[int, _PendingShard] = {}
@@ -214,6 +219,17 @@ class StoreWriter:
                 f"{len(self._asked_in(shard))}); choose another folder and `gasm-cast store merge` the two"
             )
         return True
+
+    def _forget_failures(self, world_size: int) -> None:
+        if world_size > 1:
+            raise InputError(
+                f"{self.path}: one process alone can retry failed clips, since it removes shards that "
+                f"others count on, got {world_size} processes; call --retry-failed once without torchrun"
+            )
+        for shard in sorted(self._done):
+            if read_shard(self._file(shard)).failed:
+                self._file(shard).unlink()
+                self._done.remove(shard)
 
     def _pending_shard(self, name: str) -> _PendingShard:
         if name not in self._position:
