@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ class RunSummary:
     def seedless_hash(self) -> str:
         """Hash of the recipe without its seed: equal for runs that differ in nothing else."""
         return config_hash(replace(self.recipe, training=replace(self.recipe.training, seed=0)))
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Row of each scored clip in the predictions."""
+        return {clip: row for row, clip in enumerate(self.predictions.ids)}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -85,9 +91,10 @@ def read_run(path: Path, split: str | None = None) -> RunSummary:
 def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, list[RunSummary]]:
     """Read runs and gather those that differ in their seed only, in the order given.
 
-    Groups are named by their kind of model, and where two groups share it, by the folder
-    of their first run as well (of a study's run, which lies in `VARIANT/seed-K`, by the
-    variant). Runs of a group with several are told apart by their seed.
+    A variant of a finished study has the name that the study gives it. Other groups, and a
+    study's base, are named by their kind of model, and where two share it, by the folder of
+    their first run as well. Names that are still the same are told apart by the hash of the
+    recipe; runs of a group with several, by their seed.
 
     Args:
         paths: Run folders; a study's folder stands for all of its runs.
@@ -100,31 +107,50 @@ def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, li
     for path in itertools.chain.from_iterable(map(_run_folders, paths)):
         run = read_run(path, split)
         by_hash.setdefault(run.seedless_hash, []).append(run)
-    kinds = [runs[0].recipe.model.kind for runs in by_hash.values()]
+    names = _names([runs[0] for runs in by_hash.values()])
     groups = {}
-    for runs in by_hash.values():
-        kind = runs[0].recipe.model.kind
-        path = runs[0].path
-        folder = path.parent.name if path.name.startswith("seed-") else path.name
-        name = kind if kinds.count(kind) == 1 else f"{kind} ({folder})"
+    for name, runs in zip(names, by_hash.values(), strict=True):
         seeds = [f"{name}, seed {run.recipe.training.seed}" for run in runs] if len(runs) > 1 else [name]
         groups[name] = [replace(run, name=seed) for run, seed in zip(runs, seeds, strict=True)]
     return groups
+
+
+def _names(firsts: Sequence[RunSummary]) -> list[str]:
+    """A name for each of these runs of different recipes; see `read_groups`."""
+    kinds = [run.recipe.model.kind for run in firsts]
+    names: list[str] = []
+    for run, kind in zip(firsts, kinds, strict=True):
+        folder = run.path.parent.name if run.path.name.startswith("seed-") else run.path.name
+        name = _name_in_study(run.path) or (kind if kinds.count(kind) == 1 else f"{kind} ({folder})")
+        names.append(name)
+    return [
+        name if names.count(name) == 1 else f"{name} ({run.recipe_hash})"
+        for name, run in zip(names, firsts, strict=True)
+    ]
+
+
+def _name_in_study(run: Path) -> str | None:
+    """What a study calls the variant whose run lies there; None for its base, or if there is no study."""
+    table = run.parent.parent / "ablation.json"
+    if not table.exists():
+        return None
+    rows = _read_json(table)
+    own = f"{run.parent.name}/{run.name}"
+    return next((row["name"] for row in rows if row["comparison"] is not None and own in row["runs"]), None)
 
 
 def _run_folders(path: Path) -> list[Path]:
     """The path itself, or the finished runs of a study in the order of its table."""
     if not (path / "ablation.json").exists():
         return [path]
-    rows: Any = _read_json(path / "ablation.json")
+    rows = _read_json(path / "ablation.json")
     return [path / run for row in rows for run in row["runs"]]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Any:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing; evaluate the run again") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is not JSON: {error}; evaluate the run again") from None
-    return content

@@ -1,0 +1,38 @@
+"""Runs are gathered into models, and every model has a name of its own."""
+
+import json
+from pathlib import Path
+
+from gasm_cast.config import ModelKind
+from gasm_cast.report import read_groups
+
+from .conftest import write_run
+
+
+def test_models_have_the_names_of_their_study_and_all_names_differ(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    variants: list[tuple[str, str, ModelKind]] = [
+        ("base", "base", "gasm-cast"),
+        ("linear", "linear", "linear"),
+        ("linear, time pooled", "linear-time-pooled", "linear"),
+    ]
+    rows: list[dict[str, object]] = []
+    for name, folder, kind in variants:
+        paths = [write_run(study / folder / f"seed-{seed}", kind=kind, seed=seed) for seed in (0, 1)]
+        runs = [f"{path.parent.name}/{path.name}" for path in paths]
+        rows.append({"name": name, "runs": runs, "comparison": None if name == "base" else {}})
+    (study / "ablation.json").write_text(json.dumps(rows))
+    groups = read_groups([study])
+    assert list(groups) == ["gasm-cast", "linear", "linear, time pooled"]
+    assert [run.name for run in groups["linear, time pooled"]] == [
+        "linear, time pooled, seed 0",
+        "linear, time pooled, seed 1",
+    ]
+    # Runs of no study are told apart by their folders, and by their hash where that is not enough.
+    others = [write_run(tmp_path / folder, kind="linear") for folder in ("a/probe", "b/probe", "c/other")]
+    hashes = [read_groups([path])["linear"][0].recipe_hash for path in others]
+    assert list(read_groups([study, *others]))[3:] == [
+        f"linear (probe) ({hashes[0]})",
+        f"linear (probe) ({hashes[1]})",
+        "linear (other)",
+    ]
