@@ -52,8 +52,8 @@ def test_a_claim_is_decided_on_the_grid_that_it_speaks_of(tmp_path: Path) -> Non
     ("arguments", "says"),
     [
         (["--models", "lineal"], "no row is called 'lineal'; there are: gasm-cast; "),
-        (["--grids", "1x14", "2x3x3"], "'1x14' is no grid"),
-        (["--grids", "1x0x3", "2x3x3"], "'1x0x3' is no grid"),
+        (["--grids", "1xa", "2x3x3"], "--grids: got '1xa'"),
+        (["--grids", "1x0x3", "2x3x3"], "--grids: got '1x0x3'"),
         (["--batch-sizes", "2"], "2 grids need as many --batch-sizes, got 1"),
         (["--batch-sizes", "2", "0"], "--batch-sizes must be positive"),
         (["--num-steps", "0"], "--num-steps must be positive"),

@@ -6,11 +6,13 @@ from gasm_cast.evaluation.claims import CLAIMS, Claim, contenders, decide, decid
 from gasm_cast.evaluation.efficiency import Measurement
 from gasm_cast.evaluation.efficiency_tables import figures, verdict_table
 from gasm_cast.evaluation.growth import RATIO_AT, Growth
+from gasm_cast.geometry import Grid
 
 
 def row(name: str, grid: str = "1x14x14", **figures_of_row: float) -> Measurement:
     made_up = {"parameters": 1, "flops": 1.0, "forward_sec": 1.0, "train_step_sec": 1.0, "saved_bytes": 1}
-    return Measurement(name=name, grid=grid, batch_size=1, peak_bytes=None, **(made_up | figures_of_row))  # type: ignore[arg-type]
+    tokens = Grid(*map(int, grid.split("x")))
+    return Measurement(name=name, grid=tokens, batch_size=1, peak_bytes=None, **(made_up | figures_of_row))  # type: ignore[arg-type]
 
 
 RATIO = Claim("operations", "flops", "ours", "theirs", "1x14x14", 0.5)

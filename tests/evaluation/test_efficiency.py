@@ -1,10 +1,11 @@
 """Costs of models side by side: operations and memory are counted, not guessed."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from gasm_cast.config import ExchangeConfig, GraphConfig, ModelConfig, PeerConfig
+from gasm_cast.config import ExchangeConfig, GraphConfig, HeadConfig, ModelConfig, PeerConfig
 from gasm_cast.evaluation.efficiency import Measurement, Settings, measure, measure_peak
 from gasm_cast.evaluation.efficiency_tables import cost_table, figures
 from gasm_cast.geometry import Grid, StreamSpec
@@ -58,10 +59,21 @@ def test_rows_say_what_was_measured(rows: dict[str, Measurement]) -> None:
     row = rows["linear"]
     weights, biases, norms = 152 * 5, 5, 2 * 152
     assert row.parameters in (weights + biases, weights + biases + norms)
-    assert (row.grid, row.batch_size, row.peak_bytes) == ("1x3x3", 2, None)
+    assert (row.grid, row.batch_size, row.peak_bytes) == (Grid(1, 3, 3), 2, None)
     for each in rows.values():
         assert math.isfinite(each.train_step_sec)
         assert math.isfinite(each.forward_sec)
+
+
+def test_layers_that_answer_verb_groups_are_measured_too() -> None:
+    coarse = replace(ours("bottleneck"), head=HeadConfig(coarse_layers=1))
+    (row,) = measure({"ours": coarse}, SEMANTIC, MOTION, 1, replace(QUICK, num_groups=3))
+    (fine,) = measure({"ours": ours("bottleneck")}, SEMANTIC, MOTION, 1, QUICK)
+    assert fine.flops > row.flops > 0  # five classes are more than three groups
+
+
+def test_settings_say_what_the_times_are_of() -> None:
+    assert replace(QUICK, precision="bf16").describe().endswith("thread(s), bf16, processor time")
 
 
 def test_bfloat16_runs_too() -> None:

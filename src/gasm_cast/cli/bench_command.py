@@ -11,7 +11,6 @@ from tyro.conf import Positional
 
 if TYPE_CHECKING:
     from gasm_cast.evaluation.efficiency import Measurement
-    from gasm_cast.geometry import Grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class Options:
     what: Positional[Literal["model"]] = "model"
     """What to measure."""
     grids: tuple[str, ...] = ("1x14x14", "8x14x14", "16x14x14")
-    """Grids of the semantic tokens, frames x rows x columns; motion has 8 segments."""
+    """Grids of the semantic tokens, frames x rows x columns or rows x columns; motion has 8 segments."""
     batch_sizes: tuple[int, ...] = (8, 2, 1)
     """Clips of a step, one number for each grid."""
     models: tuple[str, ...] = ()
@@ -66,9 +65,9 @@ def run(options: Options) -> int:
     from gasm_cast.evaluation.growth import measure_growth
     from gasm_cast.files import write_text
     from gasm_cast.geometry import Grid, StreamSpec
-    from gasm_cast.runs import processor
+    from gasm_cast.store.layout import parse_grid
 
-    grids = [_parse_grid(text) for text in options.grids]
+    grids = [parse_grid(text, option="--grids") for text in options.grids]
     if len(grids) != len(options.batch_sizes):
         raise InputError(f"{len(grids)} grids need as many --batch-sizes, got {len(options.batch_sizes)}")
     _require_positive(options)
@@ -88,11 +87,10 @@ def run(options: Options) -> int:
         num_steps=options.num_steps,
         peak=options.peak,
     )
-    hardware = torch.cuda.get_device_name() if settings.device == "cuda" else processor()
     console = Console()
     console.print(
-        f"{hardware}, {torch.get_num_threads()} thread(s), torch {torch.__version__}, {settings.precision}, "
-        f"{'compiled' if settings.compile else 'eager'}, medians of {settings.num_steps} steps in turns",
+        f"{settings.describe()}, torch {torch.__version__}, {'compiled' if settings.compile else 'eager'}, "
+        f"medians of {settings.num_steps} steps in turns",
         highlight=False,
         soft_wrap=True,
     )
@@ -130,13 +128,3 @@ def _require_positive(options: Options) -> None:
         value = getattr(options, flag)
         if min(value if isinstance(value, tuple) else (value,)) <= 0:
             raise InputError(f"--{flag.replace('_', '-')} must be positive, got {value}")
-
-
-def _parse_grid(text: str) -> Grid:
-    from gasm_cast.errors import InputError
-    from gasm_cast.geometry import Grid
-
-    sides = text.split("x")
-    if len(sides) != 3 or not all(side.isdigit() and int(side) > 0 for side in sides):
-        raise InputError(f"--grids: {text!r} is no grid; write frames x rows x columns, such as 8x14x14")
-    return Grid(*(int(side) for side in sides))

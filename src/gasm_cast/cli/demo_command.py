@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from gasm_cast.models import FusionModel
 
 MODELS: tuple[ModelKind, ...] = ("gasm-cast", "linear", "semantic-only", "motion-only")
 """Ours, then those that tell what the fusion is worth."""
@@ -125,24 +124,23 @@ def run(options: Options) -> int:
 
 
 def _measure_costs(runs: Mapping[ModelKind, Path], recipe: Recipe) -> None:
-    """Time the models side by side, and leave what each costs in its run folder."""
+    """Measure the models side by side, and leave what each costs in its run folder."""
     import dataclasses
     import json
 
-    from gasm_cast.evaluation.cost import measure_costs
+    from gasm_cast.evaluation.efficiency import Settings, measure
     from gasm_cast.files import write_text
     from gasm_cast.models import load_checkpoint
     from gasm_cast.runs import Run
-    from gasm_cast.store import FeatureStore
 
-    store = FeatureStore.open(recipe.data.store)
-    features = store.read([str(name) for name in store.ids[: recipe.training.batch_size]])
-    models: dict[str, FusionModel] = {}
-    for kind, folder in runs.items():
-        models[kind] = load_checkpoint(Run.open(folder).best_checkpoint).model
-    costs = measure_costs(models, features.semantic, features.motion)
-    for kind, folder in runs.items():
-        write_text(folder / "cost.json", json.dumps(dataclasses.asdict(costs[kind]), indent=2) + "\n")
+    models = {kind: load_checkpoint(Run.open(folder).best_checkpoint).model for kind, folder in runs.items()}
+    configs = {str(kind): model.config for kind, model in models.items()}
+    task = models["gasm-cast"].task  # all are trained on the same features and classes
+    settings = Settings(num_classes=task.num_classes, num_groups=task.num_groups, peak=False)
+    rows = measure(configs, task.semantic, task.motion, recipe.training.batch_size, settings)
+    for folder, row in zip(runs.values(), rows, strict=True):
+        cost = {**dataclasses.asdict(row), "grid": str(row.grid), "device": settings.describe()}
+        write_text(folder / "cost.json", json.dumps(cost, indent=2) + "\n")
 
 
 def _headline(folder: Path) -> dict[str, Any]:

@@ -110,7 +110,7 @@ CLAIMS = (
 
 def decide(measurements: Sequence[Measurement], claims: Sequence[Claim] = CLAIMS) -> list[Verdict]:
     """Verdicts on the claims whose models were measured on the grid they speak of."""
-    rows = {(row.name, row.grid): row for row in measurements}
+    rows = {(row.name, str(row.grid)): row for row in measurements}
     verdicts = []
     for claim in claims:
         ours = rows.get((claim.ours, claim.grid))

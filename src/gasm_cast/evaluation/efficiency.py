@@ -25,8 +25,9 @@ from torch.nn.functional import cross_entropy
 
 from gasm_cast.config import ModelConfig
 from gasm_cast.evaluation.cost import count_flops, count_saved_bytes
-from gasm_cast.geometry import StreamSpec
+from gasm_cast.geometry import Grid, StreamSpec
 from gasm_cast.models import FusionModel, build_model, mark_batch
+from gasm_cast.runs import processor
 
 Tokens = tuple[Tensor, Tensor]
 
@@ -47,6 +48,14 @@ class Settings:
     """Also measure the peak of a training step: on processors what a batch adds to a step of one clip."""
     num_classes: int = 174
     """Classes of the classifier; SSv2's by default."""
+    num_groups: int = 0
+    """Verb groups, for models with coarse layers."""
+
+    def describe(self) -> str:
+        """Hardware, arithmetic, and what its times are times of."""
+        if self.device == "cuda":
+            return f"{torch.cuda.get_device_name()}, {self.precision}, time on the clock"
+        return f"{processor()}, {torch.get_num_threads()} thread(s), {self.precision}, processor time"
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Measurement:
     """What one model costs on tokens of one shape."""
 
     name: str
-    grid: str
+    grid: Grid
     """Grid of the semantic tokens."""
     batch_size: int
     parameters: int
@@ -100,7 +109,7 @@ def measure(
     return [
         Measurement(
             name=name,
-            grid=str(semantic.grid),
+            grid=semantic.grid,
             batch_size=batch_size,
             parameters=stepper.model.num_parameters,
             flops=count_flops(stepper.model, *one_clip),
@@ -124,7 +133,11 @@ class Stepper:
         torch.manual_seed(0)
         self.settings = settings
         self.model: FusionModel = build_model(
-            config, semantic=semantic, motion=motion, num_classes=settings.num_classes
+            config,
+            semantic=semantic,
+            motion=motion,
+            num_classes=settings.num_classes,
+            num_groups=settings.num_groups,
         ).to(settings.device)
         self._call = torch.compile(self.model, fullgraph=True) if settings.compile else self.model
 

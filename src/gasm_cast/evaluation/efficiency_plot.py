@@ -24,7 +24,7 @@ def plot_costs(measurements: Sequence[Measurement], growth: Growth | None, path:
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name in _SHOWN:
-        points = sorted((_num_tokens(row), row.flops / 1e9) for row in measurements if row.name == name)
+        points = sorted((row.grid.num_tokens, row.flops / 1e9) for row in measurements if row.name == name)
         if points:
             left.plot(*zip(*points, strict=True), marker="o", label=name)
     left.set(xlabel="semantic tokens of a clip", ylabel="GFLOP, forward pass", title="Whole models")
@@ -42,11 +42,6 @@ def plot_costs(measurements: Sequence[Measurement], growth: Growth | None, path:
         _finish(axes)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
-
-
-def _num_tokens(row: Measurement) -> int:
-    frames, rows, cols = (int(side) for side in row.grid.split("x"))
-    return frames * rows * cols
 
 
 def _finish(axes: Axes) -> None:
