@@ -13,8 +13,7 @@ from gasm_cast.extraction.pipeline import Pipeline, VideoFeatures
 from gasm_cast.extraction.reading import Source
 from gasm_cast.store import StoredDtype
 
-_MOST_TIMED = 9
-_NUMBER_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "int8": 1}
+_ROUNDS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +51,39 @@ class Estimate:
 def estimate(
     sources: Sequence[Source], extractor: Extractor, options: PipelineOptions, *, dtype: StoredDtype
 ) -> Estimate:
-    """Time up to eight videos, taken evenly from all of them, in the pipeline itself."""
+    """Time some videos, taken evenly from all of them, in the pipeline itself."""
     present = [source for source in sources if source.path is not None]
-    sample = present[:: -(-len(present) // _MOST_TIMED)] if present else []
-    stamps = [
-        time.perf_counter()
-        for _, features in Pipeline(extractor, options).run([sample])
-        if isinstance(features, VideoFeatures)
-    ]
-    # The first result also waits for the processes to start.
-    rest_sec = (stamps[-1] - stamps[0]) / (len(stamps) - 1) if len(stamps) > 1 else None
     specs = (extractor.semantic.spec, extractor.motion.spec)
-    numbers = sum(spec.grid.num_tokens * spec.width for spec in specs)
+    description = extractor.description(dtype)
     return Estimate(
         num_clips=len(sources),
         num_missing=len(sources) - len(present),
         num_views=extractor.num_views,
         semantic_shape=(specs[0].grid.num_tokens, specs[0].width),
         motion_shape=(specs[1].grid.num_tokens, specs[1].width),
-        num_bytes=len(present) * extractor.num_views * numbers * _NUMBER_BYTES[dtype],
-        seconds=None if rest_sec is None else rest_sec * len(present),
+        num_bytes=len(present) * description.num_views * description.view_bytes,
+        seconds=_seconds(present, Pipeline(extractor, options)),
     )
+
+
+def _seconds(sources: Sequence[Source], pipeline: Pipeline) -> float | None:
+    """Expected time of all videos; None if none of those tried could be read.
+
+    Results leave the pipeline in rounds: a batch at once, or a video of each process at about the
+    same time. So whole rounds are timed, without the first, which also waits for the processes
+    to start, and the last, after which nothing is decoded. Few videos are all done, and timed as
+    they are.
+    """
+    a_round = pipeline.num_workers if pipeline.extractor.in_workers else pipeline.videos_a_batch
+    num_tried = min(len(sources), _ROUNDS * a_round)
+    sample = [sources[place * len(sources) // num_tried] for place in range(num_tried)]
+    stamps = [time.perf_counter()]
+    was_read = []
+    for _, features in pipeline.run([sample]):
+        stamps.append(time.perf_counter())
+        was_read.append(isinstance(features, VideoFeatures))
+    if not any(was_read):
+        return None
+    if num_tried == len(sources):
+        return stamps[-1] - stamps[0]
+    return (stamps[-1 - a_round] - stamps[a_round]) * len(sources) / (num_tried - 2 * a_round)

@@ -120,6 +120,11 @@ class Extractor:
         """Views of each clip, over time and crops."""
         return self.num_temporal_views * len(CROPS[self.crops])
 
+    @property
+    def in_workers(self) -> bool:
+        """Whether the decoding processes compute both streams, so that no batches are needed."""
+        return self.semantic.in_worker and self.motion.in_worker
+
     def samplings(self, backbone: Backbone) -> tuple[Sampling, ...]:
         """The views as one of the backbones wants them, crops changing fastest."""
         return spread_views(

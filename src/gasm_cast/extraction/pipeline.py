@@ -68,12 +68,12 @@ class Pipeline:
         self, groups: Sequence[Sequence[Source]]
     ) -> Generator[tuple[Source, VideoFeatures | Failed], None, None]:
         """Each source with its features, in order; the processes live as long as the iteration."""
-        num_workers = self.options.workers or num_cores()
+        num_workers = self.num_workers
         pool: WorkerPool[Source, Reading] = WorkerPool(
             self.extractor.reader(),
             num_workers=num_workers,
             time_limit_sec=self.options.time_limit_sec,
-            num_ahead=4 * num_workers + self._videos_a_batch,
+            num_ahead=4 * num_workers + self.videos_a_batch,
         )
         # One batch is computed while the caller stores the one before and the next is gathered.
         with pool, ThreadPoolExecutor(1, "backbones") as computing:
@@ -97,14 +97,19 @@ class Pipeline:
         """
         reader = self.extractor.reader()
         windows = cut_windows(path, reader.samplings, window_sec=window_sec, stride_sec=stride_sec)
-        while batch := list(itertools.islice(windows, self._videos_a_batch)):
+        while batch := list(itertools.islice(windows, self.videos_a_batch)):
             readings = [reader.compute(window.frames) for window in batch]
             yield from zip(batch, self._compute(readings), strict=True)
 
     @property
-    def _videos_a_batch(self) -> int:
+    def num_workers(self) -> int:
+        """Decoding processes."""
+        return self.options.workers or num_cores()
+
+    @property
+    def videos_a_batch(self) -> int:
         """Videos whose views make a batch; where no batches are needed, each goes its way at once."""
-        if self.extractor.semantic.in_worker and self.extractor.motion.in_worker:
+        if self.extractor.in_workers:
             return 1
         views = self.options.batch_size or (_GPU_BATCH if self.extractor.on_gpu else 1)
         return -(-views // self.extractor.num_views)
@@ -120,7 +125,7 @@ class Pipeline:
                 reading = next(readings)
                 batch.append((source, reading))
                 num_read += isinstance(reading, Reading)
-                if num_read == self._videos_a_batch:
+                if num_read == self.videos_a_batch:
                     yield batch
                     batch, num_read = [], 0
             if batch:
