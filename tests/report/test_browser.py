@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gasm_cast import report
+from gasm_cast.cli.compare_command import compare_groups
 from gasm_cast.report.browser import browse, find_browser, print_pdf
 from gasm_cast.report.clips import hard_cases
 
@@ -90,10 +91,10 @@ parent.postMessage(JSON.stringify(found), "*");
 @pytest.fixture
 def page(make_run: MakeRun, tmp_path: Path) -> Path:
     ours = report.read_run(make_run("ours"))
-    write_videos(tmp_path / "annotations", hard_cases(ours, 2))
-    write_strips(ours.path / "explanations" / "hard", hard_cases(ours, 1)[0])
-    theirs = report.read_run(make_run("linear", kind="linear", skill=1.0))
-    report.build([ours, theirs], tmp_path / "report.html", num_clips=2)
+    write_videos(tmp_path / "annotations", hard_cases([ours], 2))
+    write_strips(ours.path / "explanations" / "hard", hard_cases([ours], 1)[0])
+    groups = report.read_groups([ours.path, make_run("linear", kind="linear", skill=1.0)])
+    report.build(groups, tmp_path / "report.html", comparisons=compare_groups(groups), num_clips=2)
     return tmp_path / "report.html"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ import pytest
 from PIL import Image
 
 from gasm_cast import report
+from gasm_cast.cli.compare_command import compare_groups
+from gasm_cast.config import ModelKind
 from gasm_cast.errors import InputError
-from gasm_cast.report.clips import hard_cases, only_right
+from gasm_cast.predictions import Predictions
+from gasm_cast.report.clips import hard_cases, widest_gap
+from gasm_cast.report.models import ModelSummary
 
 from .conftest import NAMES, MakeRun, write_run, write_videos
 
@@ -51,15 +56,34 @@ class Page(HTMLParser):
         return [found for _, attrs in self.elements if (found := attrs.get(attribute)) is not None]
 
 
+def write_page(paths: Sequence[Path], out: Path, **options: Any) -> Page:
+    """The page of runs and their comparisons, as `gasm-cast report` makes it."""
+    groups = report.read_groups(paths)
+    report.build(groups, out, comparisons=compare_groups(groups), **options)
+    return Page(out)
+
+
+def text_of(page: Page) -> str:
+    return " ".join(" ".join(page.words).split())
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """Two runs, three clips a group, and the videos of two hard cases."""
     folder = tmp_path_factory.mktemp("page")
-    ours = report.read_run(write_run(folder / "ours"))
-    theirs = report.read_run(write_run(folder / "linear", kind="linear", skill=1.0))
-    write_videos(folder / "annotations", hard_cases(ours, 2))
-    report.build([ours, theirs], folder / "report.html", num_clips=3)
-    return Page(folder / "report.html")
+    paths = [write_run(folder / "ours"), write_run(folder / "linear", kind="linear", skill=1.0)]
+    write_videos(folder / "annotations", hard_cases([report.read_run(paths[0])], 2))
+    return write_page(paths, folder / "report.html", num_clips=3)
+
+
+@pytest.fixture(scope="module")
+def page_of_seeds(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Three seeds of a model, three of a second and one of a third."""
+    folder = tmp_path_factory.mktemp("seeds")
+    paths = [write_run(folder / f"ours-{seed}", seed=seed) for seed in range(3)]
+    paths += [write_run(folder / f"linear-{seed}", kind="linear", seed=seed, skill=1.0) for seed in range(3)]
+    paths.append(write_run(folder / "cast", kind="cast", skill=1.5))
+    return write_page(paths, folder / "report.html", num_clips=3)
 
 
 def test_it_loads_nothing(page: Page) -> None:
@@ -75,7 +99,7 @@ def test_clips_are_shown_where_their_videos_are_at_hand(page: Page) -> None:
     assert len(cards) == 9  # 3 hard cases, 3 that one model gets right and 3 that the other does
     shown = {attrs["alt"] for attrs in strips}
     ours = report.read_run(page.folder / "ours")
-    assert shown == {f"clip {clip}" for clip in hard_cases(ours, 2)}
+    assert shown == {f"clip {clip}" for clip in hard_cases([ours], 2)}
     assert page.words.count("video not at hand") == 9 - len(strips)
 
 
@@ -99,8 +123,7 @@ def test_explained_clips_show_each_picture_and_the_gif_as_a_player(make_run: Mak
         ],
     }
     (folder / "meta.json").write_text(json.dumps(meta))
-    report.build([report.read_run(run)], tmp_path / "report.html")
-    page = Page(tmp_path / "report.html")
+    page = write_page([run], tmp_path / "report.html")
     assert [attrs["id"] for tag, attrs in page.elements if attrs.get("role") == "tab"] == [
         "tab-1-1",
         "tab-1-2",
@@ -132,7 +155,7 @@ def test_class_names_cannot_become_markup(page: Page) -> None:
 
 
 def test_it_says_what_was_not_scored(page: Page) -> None:
-    text = " ".join(" ".join(page.words).split())
+    text = text_of(page)
     assert "60 of 61 clips of the split were scored; 1 could not be decoded" in text
     assert "no video stream" in text
 
@@ -149,31 +172,28 @@ def test_every_model_and_class_is_listed_with_its_recipe(page: Page) -> None:
 
 
 def test_the_same_runs_make_the_same_page(make_run: MakeRun, tmp_path: Path) -> None:
-    run = report.read_run(make_run("ours"))
-    texts = []
-    for name in ("a.html", "b.html"):
-        report.build([run], tmp_path / name)
-        texts.append((tmp_path / name).read_text(encoding="utf-8"))
+    run = make_run("ours")
+    texts = [write_page([run], tmp_path / name).text for name in ("a.html", "b.html")]
     assert texts[0] == texts[1]
 
 
 def test_a_name_cannot_end_the_script(make_run: MakeRun, tmp_path: Path) -> None:
     names = ["</script><b>", *NAMES[1:]]
-    report.build([report.read_run(make_run("ours", names=names))], tmp_path / "report.html")
-    assert Page(tmp_path / "report.html").text.count("</script>") == 2
+    page = write_page([make_run("ours", names=names)], tmp_path / "report.html")
+    assert page.text.count("</script>") == 2
 
 
 def test_174_classes_fit_into_a_page_that_can_be_mailed(make_run: MakeRun, tmp_path: Path) -> None:
     names = [f"Doing the thing of number {c} with something" for c in range(174)]
     path = make_run("large", names=names, group_of_class=np.arange(174) % 3, num_clips=2000)
-    report.build([report.read_run(path)], tmp_path / "report.html")
+    write_page([path], tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < 2_000_000
 
 
 def test_hard_cases_are_wrong_and_ordered_by_confidence(make_run: MakeRun) -> None:
     run = report.read_run(make_run("ours"))
     p = run.predictions
-    found = [p.ids.index(clip) for clip in hard_cases(run, 8)]
+    found = [p.ids.index(clip) for clip in hard_cases([run], 8)]
     confidence = [float(p.probabilities[i].max()) for i in found]
     assert confidence == sorted(confidence, reverse=True)
     assert all(p.labels[i] != p.predictions[i] for i in found)
@@ -181,13 +201,76 @@ def test_hard_cases_are_wrong_and_ordered_by_confidence(make_run: MakeRun) -> No
     assert confidence[0] == p.probabilities[wrong].max()
 
 
-def test_only_right_lists_the_discordant_clips(make_run: MakeRun) -> None:
-    a = report.read_run(make_run("ours"))
-    b = report.read_run(make_run("linear", kind="linear", skill=1.0))
-    right_a, right_b = (run.predictions.labels == run.predictions.predictions for run in (a, b))
-    expected = {a.predictions.ids[i] for i in np.flatnonzero(right_a & ~right_b)}
-    assert set(only_right(a, b, 1000)) == expected
-    assert len(expected) > 5
+def test_hard_cases_of_several_seeds_are_wrong_in_all_of_them(make_run: MakeRun) -> None:
+    runs = [report.read_run(make_run(f"ours-{seed}", seed=seed)) for seed in range(3)]
+    wrong = np.logical_and.reduce([~run.predictions.correct for run in runs])
+    ids = runs[0].predictions.ids
+    assert sorted(hard_cases(runs, 1000)) == sorted(ids[i] for i in np.flatnonzero(wrong))
+    assert 0 < wrong.sum() < min((~run.predictions.correct).sum() for run in runs)
+
+
+def test_the_widest_gap_comes_first(make_run: MakeRun) -> None:
+    a = ModelSummary("a", tuple(report.read_run(make_run(f"a-{seed}", seed=seed)) for seed in range(2)))
+    b = ModelSummary("b", (report.read_run(make_run("b", kind="linear", skill=1.0)),))
+
+    def share(model: ModelSummary, clip: str) -> float:
+        def of(p: Predictions) -> float:
+            row = p.ids.index(clip)
+            return float(p.probabilities[row, p.labels[row]])
+
+        return float(np.mean([of(run.predictions) for run in model.runs]))
+
+    found = widest_gap(a.first.predictions.ids[:20], a, b, 6)
+    gaps = [share(a, clip) - share(b, clip) for clip in found]
+    assert gaps == sorted(gaps, reverse=True)
+    rest = set(a.first.predictions.ids[:20]) - set(found)
+    assert gaps[-1] > max(share(a, clip) - share(b, clip) for clip in rest)
+
+
+def test_a_model_of_several_seeds_is_shown_by_its_mean(page_of_seeds: Page) -> None:
+    groups = report.read_groups([page_of_seeds.folder / f"ours-{seed}" for seed in range(3)])
+    top1 = [run.metrics["top1"]["value"] for run in groups["gasm-cast"]]
+    text = text_of(page_of_seeds)
+    assert f"gasm-cast recognises {100 * np.mean(top1):.1f}% of the clips" in text
+    assert f"the mean of 3 seeds ({100 * min(top1):.1f} to {100 * max(top1):.1f})" in text
+    marks = [title for title in page_of_seeds.values("title") if title.startswith("a seed")]
+    assert len(marks) == 6  # the seeds of the two models that have several
+
+
+def test_every_other_model_has_its_own_clips_and_its_own_mark(page_of_seeds: Page) -> None:
+    text = text_of(page_of_seeds)
+    for other in ("linear", "cast"):
+        assert f"Right in more seeds of gasm-cast than of {other}" in text
+        assert f"Right in more seeds of {other} than of gasm-cast" in text
+    assert "than of gasm-cast, seed" not in text
+    row = next(
+        attrs["aria-label"] or ""
+        for _, attrs in page_of_seeds.elements
+        if attrs.get("class") == "track" and "linear" in (attrs.get("aria-label") or "")
+    )
+    assert len(row.split("; ")) == 3  # the value, and a mark for each of the others
+    colors = {
+        (attrs["title"] or "").split()[0]: re.findall(r"var\(--(\w+)\)", attrs["style"] or "")[-1]
+        for _, attrs in page_of_seeds.elements
+        if attrs.get("class") == "tick" and "title" in attrs
+    }
+    assert len({colors["linear"], colors["cast"]}) == 2
+
+
+def test_the_best_of_the_others_is_the_best_mean_and_not_the_luckiest_seed(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    paths = [make_run("ours")]
+    skills = {"linear": (0.4, 3.0), "cast": (2.2, 2.2)}
+    kinds: tuple[ModelKind, ...] = ("linear", "cast")
+    for kind in kinds:
+        paths += [
+            make_run(f"{kind}-{seed}", kind=kind, seed=seed, skill=skill)
+            for seed, skill in enumerate(skills[kind])
+        ]
+    top1 = {path.name: report.read_run(path).metrics["top1"]["value"] for path in paths}
+    assert top1["linear-1"] > max(top1["cast-0"], top1["cast-1"])
+    assert "points less than cast, the best of the others" in text_of(write_page(paths, tmp_path / "r.html"))
 
 
 @pytest.mark.parametrize("option", [{"split": "test"}, {}])
@@ -205,5 +288,5 @@ def test_runs_of_other_classes_cannot_share_a_page(make_run: MakeRun, tmp_path: 
     a = report.read_run(make_run("a"))
     b = report.read_run(make_run("b", names=NAMES[::-1]))
     with pytest.raises(InputError, match="different classes"):
-        report.build([a, b], tmp_path / "report.html")
+        report.build({"a": [a], "b": [b]}, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

@@ -66,8 +66,7 @@ def run(options: Options) -> int:
         write_text(options.out / "differences.csv", tables.to_csv(table))
         write_text(options.out / "differences.tex", tables.to_latex(table, "tab:differences"))
         _write_clips(comparisons, options.out / "clips.csv")
-        runs = [run for group in groups.values() for run in group]
-        build(runs, options.out / "report.html", comparisons=[table], num_clips=options.num_clips)
+        build(groups, options.out / "report.html", comparisons=comparisons, num_clips=options.num_clips)
         print(f"written to {options.out}")
     return 0
 

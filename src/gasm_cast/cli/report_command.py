@@ -13,7 +13,8 @@ class Options:
     """One HTML page for a run or a comparison.
 
     The page is a single file that loads nothing: mail it, open it offline. It is about the
-    first run; with more, the first is compared with each of the others.
+    first model; with more, the first is compared with each of the others. Runs whose recipes
+    differ in the seed only are one model, shown by its mean.
     """
 
     paths: Positional[tuple[Path, ...]]
@@ -25,7 +26,7 @@ class Options:
     num_clips: int = 12
     """Clips that the page shows in each group; 0 shows none."""
     explain: int = 0
-    """Explain this many of the first run's hardest clips first: their players can then show attention."""
+    """Explain this many of the first model's hardest clips first: their players can then show attention."""
     pdf: bool = False
     """Print the page to a PDF beside it, with a Chromium or Chrome found on this machine."""
 
@@ -34,23 +35,16 @@ def run(options: Options) -> int:
     """Write the page."""
     from gasm_cast.cli import dispatch
     from gasm_cast.cli.compare_command import compare_groups
-    from gasm_cast.report import build, read_groups, views
+    from gasm_cast.report import build, read_groups
     from gasm_cast.report.browser import print_pdf
     from gasm_cast.report.clips import hard_cases
 
     groups = read_groups(options.paths, options.split)
-    first = next(iter(groups.values()))[0]
-    for clip in hard_cases(first, options.explain):
-        dispatch("explain", [str(first.path), clip])
-    runs = [run for group in groups.values() for run in group]
-    records = [comparison.record for comparison in compare_groups(groups)] if len(groups) > 1 else []
+    primary = next(iter(groups.values()))
+    for clip in hard_cases(primary, options.explain):
+        dispatch("explain", [str(primary[0].path), clip])
     out = options.out or options.paths[0] / "report.html"
-    build(
-        runs,
-        out,
-        comparisons=[views.comparisons(records)] if records else [],
-        num_clips=options.num_clips,
-    )
+    build(groups, out, comparisons=compare_groups(groups), num_clips=options.num_clips)
     print(out)
     if options.pdf:
         print(print_pdf(out))

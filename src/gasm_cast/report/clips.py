@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 import json
+import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gasm_cast.report.films import FilmStrip, picture
+from gasm_cast.report.models import ModelSummary
 from gasm_cast.report.record import RunSummary
 
 
-def hard_cases(run: RunSummary, num: int) -> list[str]:
-    """Ids of the wrong answers, the most confident first; ties by id."""
-    p = run.predictions
-    wrong = [i for i in range(len(p.ids)) if p.labels[i] != p.predictions[i]]
-    wrong.sort(key=lambda i: (-float(p.probabilities[i, p.predictions[i]]), p.ids[i]))
-    return [p.ids[i] for i in wrong[:num]]
+def hard_cases(runs: Sequence[RunSummary], num: int) -> list[str]:
+    """Ids of the clips that all seeds of a model get wrong, the most confident first; ties by id."""
+    confidence: dict[str, list[float]] = {}
+    for run in runs:
+        p = run.predictions
+        for clip, label, said, row in zip(p.ids, p.labels, p.predictions, p.probabilities, strict=True):
+            if label != said:
+                confidence.setdefault(clip, []).append(float(row[said]))
+    wrong = [clip for clip, of_seeds in confidence.items() if len(of_seeds) == len(runs)]
+    wrong.sort(key=lambda clip: (-statistics.fmean(confidence[clip]), clip))
+    return wrong[:num]
 
 
-def only_right(run: RunSummary, other: RunSummary, num: int) -> list[str]:
-    """Ids that `run` gets right and `other` wrong, those first of which `run` is surest."""
-    a, b = run.predictions, other.predictions
-    wrong_in_other = {
-        clip for clip, label, said in zip(b.ids, b.labels, b.predictions, strict=True) if label != said
-    }
-    found = [i for i in range(len(a.ids)) if a.labels[i] == a.predictions[i] and a.ids[i] in wrong_in_other]
-    found.sort(key=lambda i: (-float(a.probabilities[i, a.predictions[i]]), a.ids[i]))
-    return [a.ids[i] for i in found[:num]]
+def widest_gap(clips: Sequence[str], model: ModelSummary, other: ModelSummary, num: int) -> list[str]:
+    """Those clips to whose true class one model gives most, over what the other gives; ties by id."""
+    ours, theirs = _share_of_truth(model), _share_of_truth(other)
+    return sorted(clips, key=lambda clip: (theirs[clip] - ours[clip], clip))[:num]
 
 
-def card(clip: str, runs: Sequence[RunSummary], films: Mapping[str, FilmStrip]) -> dict[str, Any]:
-    """One clip with the answers of the runs that scored it, the first run layer by layer."""
-    names = runs[0].class_names
+def card(clip: str, models: Sequence[ModelSummary], films: Mapping[str, FilmStrip]) -> dict[str, Any]:
+    """One clip with the answers of the models that scored it, the first model layer by layer.
+
+    The answer of a model with several seeds is that of most of them.
+    """
+    names = models[0].class_names
     classes: dict[str, None] = {}  # an ordered set
     answers = []
     truth = ""
-    for index, run in enumerate(runs):
-        p = run.predictions
-        if clip not in p.ids:
+    for index, model in enumerate(models):
+        scored = [run for run in model.runs if clip in run.row_of]
+        if not scored:
             continue
-        row = p.ids.index(clip)
-        label, said = int(p.labels[row]), int(p.predictions[row])
+        rows = [run.row_of[clip] for run in scored]
+        label = int(scored[0].predictions.labels[rows[0]])
         truth = names[label]
-        layer_names = [layer["name"] for layer in run.metrics["layers"][:-1] if layer["top1"] is not None]
-        fine = p.layer_predictions[row][len(run.metrics["layers"]) - 1 - len(layer_names) :]
-        if index == 0:
-            for layer_name, answer in zip(layer_names, fine.tolist(), strict=True):
-                answers.append(_answer(f"{run.name}, {layer_name}", names[answer], answer == label, None))
-        share = f"{100 * float(p.probabilities[row, said]):.0f}"
-        answers.append(_answer(run.name, names[said], said == label, share))
         classes |= {truth: None}
         if index == 0:
-            classes |= {names[said]: None}
+            by_layer = [_layer_answers(run, row) for run, row in zip(scored, rows, strict=True)]
+            for layer in by_layer[0]:
+                answers.append(
+                    _answer(f"{model.name}, {layer}", names, label, [said[layer] for said in by_layer])
+                )
+        probabilities = [run.predictions.probabilities[row] for run, row in zip(scored, rows, strict=True)]
+        last = _answer(model.name, names, label, [int(row.argmax()) for row in probabilities])
+        if len(scored) == 1:
+            last["share"] = f"{100 * float(probabilities[0].max()):.0f}%"
+        answers.append(last)
+        if index == 0:
+            classes |= {last["what"]: None}
     return {
         "id": clip,
         "truth": truth,
@@ -93,8 +105,33 @@ def explanations(run: RunSummary) -> list[dict[str, Any]]:
     return found
 
 
-def _answer(who: str, what: str, right: bool, share: str | None) -> dict[str, Any]:
-    return {"who": who, "what": what, "right": right, "share": share}
+def _share_of_truth(model: ModelSummary) -> dict[str, float]:
+    """Probability of the true class of each clip that all seeds scored, mean over the seeds."""
+    of_seeds: dict[str, list[float]] = {}
+    for run in model.runs:
+        p = run.predictions
+        shares = p.probabilities[np.arange(len(p.ids)), p.labels].tolist()
+        for clip, share in zip(p.ids, shares, strict=True):
+            of_seeds.setdefault(clip, []).append(share)
+    return {clip: statistics.fmean(shares) for clip, shares in of_seeds.items()}
+
+
+def _layer_answers(run: RunSummary, row: int) -> dict[str, int]:
+    """Answers in classes by layer; layers that answer in verb groups are left out."""
+    layers = run.metrics["layers"][:-1]
+    answers = run.predictions.layer_predictions[row].tolist()
+    return {
+        layer["name"]: answer
+        for layer, answer in zip(layers, answers, strict=True)
+        if layer["top1"] is not None
+    }
+
+
+def _answer(who: str, names: Sequence[str], label: int, said: Sequence[int]) -> dict[str, Any]:
+    """What most seeds said, the first of them where there is no majority."""
+    answer, count = Counter(said).most_common(1)[0]
+    share = f"{count} of {len(said)}" if len(said) > 1 else None
+    return {"who": who, "what": names[answer], "right": answer == label, "share": share}
 
 
 def _explained(run: RunSummary, meta: Mapping[str, Any]) -> str:

@@ -55,20 +55,29 @@ def layer_accuracy(models: Mapping[str, Sequence[Mapping[str, Any]]], key: str) 
 
 def confusion(
     matrix: Int[np.ndarray, "classes classes"],
-    names: Sequence[str],
+    names: Sequence[str] | None,
     order: Int[np.ndarray, " classes"],
 ) -> Figure:
     """Confusion matrix in the given order of classes, one cell a pair, rows true classes.
 
     Rows carry the name of their class, columns its index; the square root of the share of
     the row is shown, so that rare confusions can be seen beside a full diagonal.
+
+    Args:
+        matrix: Clips of each true class (row) given each class (column).
+        names: Name of each class; None for a matrix of the size of a page without any.
+        order: Classes from the top and from the left.
     """
-    size = len(names)
+    size = len(matrix)
     cell_inch, font_size = (0.2, 7.5) if size <= 60 else (0.125, 5.5)
-    longest = sorted((f"{name}  {c}" for c, name in enumerate(names)), key=len)[-5:]
-    label_inch = (
-        max(TextPath((0, 0), text, size=font_size).get_extents().width for text in longest) / 72 + 0.1
-    )
+    if names is None:
+        cell_inch, font_size = 5.6 / size, 9
+        labels, label_inch = [], 0.3
+    else:
+        labels = [f"{names[c]}  {c}" for c in order]
+        longest = sorted(labels, key=len)[-5:]
+        widths = [TextPath((0, 0), text, size=font_size).get_extents().width for text in longest]
+        label_inch = max(widths) / 72 + 0.1
     side = max(1.6, size * cell_inch)
     width, height = side + label_inch + 0.1, side + 0.55
     with style.drawing(width, height) as figure:
@@ -80,17 +89,20 @@ def confusion(
         accent = to_rgb(style.PALETTE["accent"])
         fade = LinearSegmentedColormap.from_list("fade", [(*accent, 0.0), (*accent, 1.0)])
         axes.imshow(np.sqrt(share), cmap=fade, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+        axes.set_xlabel("predicted class")
+        axes.xaxis.set_label_position("top")
+        axes.xaxis.tick_top()
+        axes.grid(visible=False)
+        if names is None:
+            axes.set(xticks=[], yticks=[], ylabel="true class")
+            axes.spines[:].set(visible=True, color=style.PALETTE["rule"])
+            return figure
         borders = np.arange(size + 1) - 0.5
         axes.hlines(borders, -0.5, size - 0.5, color=style.PALETTE["rule"], linewidth=0.3)
         axes.vlines(borders, -0.5, size - 0.5, color=style.PALETTE["rule"], linewidth=0.3)
-        axes.set_yticks(range(size), [f"{names[c]}  {c}" for c in order], fontsize=font_size)
+        axes.set_yticks(range(size), labels, fontsize=font_size)
         axes.set_xticks(range(size), [str(c) for c in order], fontsize=font_size, rotation=90)
-        axes.xaxis.set_label_position("top")
-        axes.xaxis.tick_top()
-        axes.set_xlabel("predicted class")
-        axes.grid(visible=False)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        axes.spines[:].set_visible(False)
     return figure
 
 
@@ -116,22 +128,31 @@ def reliability(bins: Mapping[str, Any], name: str) -> Figure:
     return figure
 
 
-def training_curves(models: Mapping[str, Sequence[Mapping[str, Any]]], key: str, label: str) -> Figure:
-    """One logged value over epochs, one line a model.
+def training_curves(
+    models: Mapping[str, Sequence[Sequence[tuple[int, float]]]], label: str, *, shares: bool
+) -> Figure:
+    """One logged value over epochs, one line a run, those of a model alike.
 
     Args:
-        models: Epoch events by model name.
-        key: Key of the value in an event; epochs without it are left out.
+        models: Epochs and values of each run, by model name.
         label: Name of the axis.
+        shares: Whether the values are shares, written as percentages.
     """
     with style.drawing(4.6, 2.7) as figure:
         axes = figure.add_subplot()
-        for index, (name, events) in enumerate(models.items()):
-            points = [(event["epoch"], event[key]) for event in events if event.get(key) is not None]
-            color = style.series_style(index)["color"]
-            axes.plot([x for x, _ in points], [y for _, y in points], color=color, label=name)
+        for index, (name, runs) in enumerate(models.items()):
+            look = style.series_style(index)
+            for number, points in enumerate(runs):
+                axes.plot(
+                    [x for x, _ in points],
+                    [y for _, y in points],
+                    color=look["color"],
+                    marker=look["marker"] if len(points) == 1 else "",  # a line through one point is none
+                    linewidth=1.6 if len(runs) == 1 else 1.0,
+                    label=name if number == 0 else None,
+                )
         axes.set(xlabel="epoch", ylabel=label)
-        if key.endswith("top1"):
+        if shares:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="best", fontsize=8)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -17,29 +18,50 @@ from gasm_cast import __version__
 from gasm_cast.errors import InputError
 from gasm_cast.files import write_text
 from gasm_cast.report import clips as clip_views
-from gasm_cast.report import figures, style, views
+from gasm_cast.report import figures, sentences, style, views
 from gasm_cast.report.clustering import confusion_order
 from gasm_cast.report.films import film_strips
+from gasm_cast.report.models import ModelSummary
 from gasm_cast.report.record import RunSummary
-from gasm_cast.report.tables import Table
+
+
+@runtime_checkable
+class PairedComparison(Protocol):
+    """How the first model of a page differs from another on the same clips.
+
+    `evaluation.comparison.Comparison` is one; this room does not know that one.
+    """
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """Both names, the difference and its interval."""
+
+    @property
+    def only_a(self) -> Sequence[str]:
+        """Clips that the first model gets right in more of its seeds."""
+
+    @property
+    def only_b(self) -> Sequence[str]:
+        """Clips that the other model gets right in more of its seeds."""
 
 
 def build(
-    runs: Sequence[RunSummary],
+    groups: Mapping[str, Sequence[RunSummary]],
     out: Path,
     *,
-    comparisons: Sequence[Table] = (),
+    comparisons: Sequence[PairedComparison] = (),
     num_clips: int = 12,
 ) -> None:
     """Write the page.
 
-    The first run is the one that the page is about; the others are what it is compared
+    The first model is the one that the page is about; the others are what it is compared
     with. The page holds its pictures, videos, style and script, and loads nothing.
 
     Args:
-        runs: Evaluated runs of one split.
+        groups: Evaluated runs of one split by model, those of a model differing in their seed,
+            as `read_groups` gives them.
         out: The HTML file.
-        comparisons: Further tables for the section on accuracy.
+        comparisons: The first model against others, by name.
         num_clips: Clips shown in each group of clips; their videos are looked for where the
             first run's recipe has its annotations.
 
@@ -47,7 +69,8 @@ def build(
         InputError: if the runs are of different splits or classes, or the file cannot be
             written.
     """
-    _require_comparable(runs)
+    models = [ModelSummary(name, tuple(runs)) for name, runs in groups.items()]
+    _require_comparable([run for model in models for run in model.runs])
     environment = Environment(
         loader=PackageLoader("gasm_cast.report"),
         autoescape=lambda name: name is not None and ".html" in name,
@@ -55,7 +78,8 @@ def build(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    context = _context(runs, comparisons, num_clips)
+    environment.filters["code"] = _mark_code
+    context = _context(models, comparisons, num_clips)
     for name in ("css", "js"):
         # The style and the script are part of this package and hold nothing that a user wrote.
         context[name] = Markup(environment.get_template(f"report.{name}").render())
@@ -63,32 +87,36 @@ def build(
 
 
 def _context(
-    runs: Sequence[RunSummary],
-    comparisons: Sequence[Table],
-    num_clips: int,
+    models: Sequence[ModelSummary], comparisons: Sequence[PairedComparison], num_clips: int
 ) -> dict[str, Any]:
-    primary, others = runs[0], runs[1:]
-    model_rows, axis = views.models(runs)
-    cost = views.cost(runs)
+    primary, marked = models[0], _marked(models[1:])
+    runs = [run for model in models for run in model.runs]
+    records = [comparison.record for comparison in comparisons]
+    model_rows, axis = views.models(models)
+    cost = views.cost([replace(model.first, name=model.name, metrics=model.metrics) for model in models])
     confused = views.confused_pairs(primary)
     matrix = np.array(primary.metrics["confusion"])
     order = confusion_order(matrix)
-    explained = clip_views.explanations(primary)
+    explained = [clip for run in primary.runs for clip in clip_views.explanations(run)]
     context: dict[str, Any] = {
-        "title": f"{primary.name} on {primary.split}",
-        "dataset": primary.recipe.data.annotations.name,
+        "title": f"{primary.name} on {primary.first.split}",
+        "dataset": primary.first.recipe.data.annotations.name,
+        "split": primary.first.split,
         "primary": primary,
-        "others": [run.name for run in others],
-        "headline": _headline(primary),
-        "lede": _lede(primary, others),
-        "counts_sentence": _counts(primary),
+        "marks": views.marks(marked),
+        "num_unmarked": len(models) - 1 - len(marked),
+        "several_seeds": any(model.num_seeds > 1 for model in models),
+        "headline": sentences.headline(primary),
+        "lede": sentences.lede(primary, records),
+        "counts_sentence": sentences.counts(primary),
+        "interval_sentence": sentences.intervals(models),
         "models": model_rows,
         "axis": axis,
-        "comparison_tables": [views.table(table) for table in comparisons],
+        "comparison_table": views.table(views.comparisons(records)) if records else None,
         "unscored": [*primary.metrics["failed"], *primary.metrics["missing"]],
         "layers": _layer_figures(primary),
-        "classes": views.classes(runs),
-        "group_table": views.table(views.verb_groups(runs)),
+        "classes": views.classes(primary, marked),
+        "verb_groups": views.verb_groups(primary, marked),
         "confusion": _figure(
             figures.confusion(matrix, primary.class_names, order),
             "Confusion matrix",
@@ -98,12 +126,12 @@ def _context(
             confused, {r: f"{row[0]}\n{row[1]}" for r, row in enumerate(confused.rows)}
         ),
         "calibration": _calibration_figures(primary),
-        "calibration_sentence": _calibration(primary),
+        "calibration_sentence": sentences.calibration(primary),
         "cost_table": views.table(cost) if cost else None,
-        "cost_sentence": next((run.cost["device"] for run in runs if "device" in run.cost), ""),
-        "curves": _curves(runs),
+        "cost_sentence": sentences.cost(models),
+        "curves": _curves([primary, *marked]),
         "explained": explained,
-        **_clip_groups(runs, explained, num_clips),
+        **_clip_groups([primary, *marked], models, comparisons, explained, num_clips),
         "provenance": [views.provenance(run) for run in runs],
         "version": __version__,
         "light_palette": style.css_variables(style.PALETTE),
@@ -118,7 +146,7 @@ def _context(
             ("classes", "Classes", True),
             ("confusions", "Confusions", True),
             ("calibration", "Calibration", True),
-            ("cost", "Cost", cost),
+            ("cost", "Cost", True),
             ("training", "Training", context["curves"]),
             ("explained", "Explained", context["explained"]),
             ("clips", "Clips", context["hard"] or context["differences"]),
@@ -127,6 +155,12 @@ def _context(
         if shown
     ]
     return context
+
+
+def _marked(others: Sequence[ModelSummary]) -> list[ModelSummary]:
+    """The others that pictures compare with, as many as there are colours: the best, in their order."""
+    best = sorted(others, key=lambda model: -model.metrics["top1"]["value"])[: len(style.SERIES) - 1]
+    return [model for model in others if model in best]
 
 
 def _require_comparable(runs: Sequence[RunSummary]) -> None:
@@ -138,114 +172,106 @@ def _require_comparable(runs: Sequence[RunSummary]) -> None:
             raise InputError(f"{run.path} and {first.path} have different classes and cannot share a page")
 
 
-def _headline(run: RunSummary) -> str:
-    return f"{run.name} recognises {views.percent(run.metrics['top1']['value'])}% of the clips"
-
-
-def _lede(run: RunSummary, others: Sequence[RunSummary]) -> str:
-    low, high = run.metrics["top1"]["interval"]
-    text = (
-        f"Top-1 accuracy over {run.metrics['num_scored']:,} clips of {len(run.class_names)} classes; "
-        f"the 95% interval reaches from {views.percent(low)} to {views.percent(high)}."
-    )
-    if others:
-        best = max(others, key=lambda other: other.metrics["top1"]["value"])
-        difference = 100 * (run.metrics["top1"]["value"] - best.metrics["top1"]["value"])
-        than = f"{best.name}, the best of the others" if len(others) > 1 else best.name
-        text += f" That is {abs(difference):.1f} points {'more' if difference >= 0 else 'less'} than {than}."
-    return text
-
-
-def _counts(run: RunSummary) -> str:
-    missing, failed = len(run.metrics["missing"]), len(run.metrics["failed"])
-    scored = run.metrics["num_scored"]
-    if not missing and not failed:
-        return f"All {scored:,} clips of the split were scored."
-    return (
-        f"{scored:,} of {scored + missing + failed:,} clips of the split were scored; "
-        f"{failed:,} could not be decoded, {missing:,} are not in the feature store."
-    )
-
-
-def _calibration(run: RunSummary) -> str:
-    calibration = run.metrics["calibration"]
-    text = (
-        f"The confidence of {run.name} is off by {views.percent(calibration['expected_error'])} points "
-        f"on average (expected calibration error, 15 bins)."
-    )
-    if calibration.get("temperature") is not None:
-        mended = calibration["with_temperature"]["expected_error"]
-        text += (
-            f" A temperature of {calibration['temperature']:.2f}, fitted on held-out training clips, "
-            f"brings that to {views.percent(mended)}."
-        )
-    return text
-
-
 def _figure(figure: Figure, title: str, caption: str) -> dict[str, Any]:
     # The SVG comes from matplotlib, which escapes the text it is given.
     return {"svg": Markup(style.to_svg(figure, title, caption)), "caption": caption}
 
 
-def _layer_figures(run: RunSummary) -> list[dict[str, Any]]:
-    layers = run.metrics["layers"]
-    if len(layers) < 2:
-        return []
+def _layer_figures(model: ModelSummary) -> list[dict[str, Any]]:
+    layers = model.metrics["layers"]
     made = []
     for key, what in (("top1", "classes"), ("group_top1", "verb groups")):
-        shares = [(layer["name"], layer[key]["value"]) for layer in layers if layer[key] is not None]
-        values = ", ".join(f"{name} {views.percent(share)}%" for name, share in shares)
-        figure = figures.layer_accuracy({run.name: layers}, key)
+        # A layer that was trained on verb groups has no answer in classes; one point is no course.
+        shown = [layer for layer in layers if layer[key] is not None]
+        if len(shown) < 2:
+            continue
+        values = ", ".join(f"{layer['name']} {views.percent(layer[key]['value'])}%" for layer in shown)
+        figure = figures.layer_accuracy({model.name: shown}, key)
         made.append(_figure(figure, f"Accuracy by layer, {what}", f"On {what}: {values}."))
     return made
 
 
-def _calibration_figures(run: RunSummary) -> list[dict[str, Any]]:
-    figure = figures.reliability(run.metrics["calibration"]["bins"], run.name)
+def _calibration_figures(model: ModelSummary) -> list[dict[str, Any]]:
+    figure = figures.reliability(model.metrics["calibration"]["bins"], model.name)
     caption = "Accuracy of the clips in each bin of confidence; on the dashed line they agree."
     return [_figure(figure, "Reliability diagram", caption)]
 
 
-def _curves(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
+def _curves(models: Sequence[ModelSummary]) -> list[dict[str, Any]]:
+    lines = ", a line for each seed" if any(model.num_seeds > 1 for model in models) else ""
     made = []
-    for key, what, axis in (
-        ("train_loss", "Training loss", "loss (nats)"),
-        ("held_out_top1", "Held-out accuracy", "accuracy"),
-        ("validation_top1", "Accuracy on validation", "accuracy"),
+    for key, what, axis, note in (
+        ("train_loss", "Training loss", "loss (nats)", sentences.loss(models)),
+        ("held_out_top1", "Held-out accuracy", "accuracy", ""),
+        ("validation_top1", "Accuracy on validation", "accuracy", ""),
     ):
-        series = {run.name: run.epochs for run in runs if any(key in event for event in run.epochs)}
-        if series:
-            figure = figures.training_curves(series, key, axis)
-            made.append(_figure(figure, f"{what} over epochs", f"{what} after each epoch."))
+        series = {model.name: _courses(model, key) for model in models}
+        # One value, at the end, is in the table of accuracy.
+        if any(len(course) > 1 for courses in series.values() for course in courses):
+            figure = figures.training_curves(series, axis, shares=key.endswith("top1"))
+            made.append(_figure(figure, f"{what} over epochs", f"{what} after each epoch{lines}.{note}"))
     return made
 
 
+def _courses(model: ModelSummary, key: str) -> list[list[tuple[int, float]]]:
+    """Epochs and values of each seed that has any."""
+    courses = [
+        [(event["epoch"], event[key]) for event in run.epochs if event.get(key) is not None]
+        for run in model.runs
+    ]
+    return [course for course in courses if course]
+
+
 def _clip_groups(
-    runs: Sequence[RunSummary], explained: Sequence[Mapping[str, Any]], num_clips: int
+    shown: Sequence[ModelSummary],
+    models: Sequence[ModelSummary],
+    comparisons: Sequence[PairedComparison],
+    explained: Sequence[Mapping[str, Any]],
+    num_clips: int,
 ) -> dict[str, Any]:
-    """Hard cases of the first run, and what only one of the first two runs gets right."""
-    primary = runs[0]
-    hard = clip_views.hard_cases(primary, num_clips)
-    pairs = [(runs[0], runs[1]), (runs[1], runs[0])] if len(runs) > 1 else []
-    found = [clip_views.only_right(a, b, len(primary.predictions.ids)) for a, b in pairs]
-    shown = [*hard, *(clip for clips in found for clip in clips[:num_clips])]
-    films = film_strips(primary.recipe.data.annotations, primary.split, shown)
+    """Hard cases of the first model, and what only it or only another one gets right."""
+    primary = models[0]
+    by_name = {model.name: model for model in models}
+    hard = clip_views.hard_cases(primary.runs, num_clips)
+    found = []
+    for comparison in comparisons:
+        a, b = by_name[comparison.record["a"]], by_name[comparison.record["b"]]
+        for better, worse, clips in ((a, b, comparison.only_a), (b, a, comparison.only_b)):
+            if clips:
+                chosen = clip_views.widest_gap(clips, better, worse, num_clips)
+                found.append((better, worse, len(clips), chosen))
+    films = film_strips(
+        primary.first.recipe.data.annotations,
+        primary.first.split,
+        [*hard, *(clip for *_, chosen in found for clip in chosen)],
+    )
     films |= {clip["id"]: clip["film"] for clip in explained if clip["film"] is not None}
     return {
-        "hard": [clip_views.card(clip, runs, films) for clip in hard],
+        "hard": [clip_views.card(clip, shown, films) for clip in hard],
         "differences": [
             {
-                "title": f"Right with {a.name}, wrong with {b.name}",
-                "sentence": f"Clips: {len(clips)}; shown are those of which {a.name} is surest.",
-                "clips": [clip_views.card(clip, (a, b), films) for clip in clips[:num_clips]],
+                "title": sentences.only_right(better, worse),
+                "sentence": f"Clips: {num}; shown are those to whose true class {better.name} gives "
+                f"most more than {worse.name}.",
+                "clips": [clip_views.card(clip, (better, worse), films) for clip in chosen],
             }
-            for (a, b), clips in zip(pairs, found, strict=True)
-            if clips
+            for better, worse, num, chosen in found
         ],
     }
 
 
-def _script_data(run: RunSummary, order: Int[np.ndarray, " classes"]) -> Markup:
-    data = {"names": run.class_names, "order": order.tolist(), "confusion": run.metrics["confusion"]}
+def _mark_code(text: str) -> Markup:
+    """A sentence whose commands stand between backticks."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(p) if k % 2 else p for k, p in enumerate(parts))
+
+
+def _script_data(model: ModelSummary, order: Int[np.ndarray, " classes"]) -> Markup:
+    data = {
+        "names": model.class_names,
+        "order": order.tolist(),
+        "confusion": model.metrics["confusion"],
+        "seeds": model.num_seeds,
+    }
     # Inside a script element only "</" could end it early; JSON may write it as "<\\/".
     return Markup(json.dumps(data, ensure_ascii=False).replace("</", "<\\/"))

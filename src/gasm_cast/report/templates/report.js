@@ -67,9 +67,16 @@ function showCell(row, column, follow) {
   const [truth, answer] = [data.order[row], data.order[column]];
   const count = data.confusion[truth][answer];
   const total = data.confusion[truth].reduce((a, b) => a + b, 0);
-  readout.textContent =
-    `${count} of ${total} clips of “${data.names[truth]}” ` +
-    (truth === answer ? "were recognised." : `were taken for “${data.names[answer]}”.`);
+  const name = data.names[truth];
+  if (data.seeds > 1) {
+    readout.textContent =
+      `${count} of the ${total} answers that ${data.seeds} seeds gave to clips of “${name}” ` +
+      (truth === answer ? "are right." : `are “${data.names[answer]}”.`);
+  } else {
+    readout.textContent =
+      `${count} of ${total} clips of “${name}” ` +
+      (truth === answer ? "were recognised." : `were taken for “${data.names[answer]}”.`);
+  }
   const box = image.getBoundingClientRect();
   const frame = matrix.getBoundingClientRect();
   const side = box.width / size;
