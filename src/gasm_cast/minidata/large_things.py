@@ -182,10 +182,8 @@ def board(rng: Rng) -> Thing:
     _, wood = pick_colour(rng, "brown", "orange", "yellow")
     wood = (0.6 * wood + 0.16).astype(np.float32)
     x, y, h = rng.uniform(0.09, 0.11), rng.uniform(0.06, 0.075), rng.uniform(0.012, 0.02)
-    solid = minus(
-        box([x, y, h / 2], [0, 0, h / 2], 0.003),
-        revolved([-0.1, 0.1], [0.008, 0.008]) if rng.random() < 0.0 else _hole(0.85 * x, 0.009),
-    )
+    rng.random()  # decides nothing; without it all later draws, and so the clips, would be others
+    solid = minus(box([x, y, h / 2], [0, 0, h / 2], 0.003), _hole(0.85 * x, 0.009))
     return Thing("wooden board", "", solid, (x, y, h), Material(materials.wooden(wood), 0.1, 10.0))
 
 

@@ -229,7 +229,7 @@ TABLES: dict[str, Painter] = {
     "mat": _slats,
     "carpet": _carpet,
 }
-"""Kinds of table-top; wood comes twice as often."""
+"""Kinds of table-top."""
 WALLS: dict[str, Painter] = {
     "paint": _paint,
     "stripes": _stripes,
