@@ -1,9 +1,9 @@
-"""Phase 3: attention inside a stream, over the edges of its graph.
+"""Attention inside a stream, over the edges of its graph.
 
-Source: SPEC of the method, phase 3; attention over edges as in Graph Transformer
-Networks (`TransformerConv`, arXiv 2009.03509, equation 3), to which it reduces without
-bias and gain. Differs in that edges are rebuilt from the tokens in every forward pass,
-and that the similarity which picks them also enters the logits, so that it is learned.
+Source: docs/method.md, phase 3; attention over edges as in Graph Transformer Networks
+(`TransformerConv`, arXiv 2009.03509, equation 3), to which it reduces without bias and
+gain. Differs in that edges are rebuilt from the tokens in every forward pass, and that the
+similarity which picks them also enters the logits, so that it is learned.
 """
 
 from __future__ import annotations
