@@ -183,6 +183,15 @@ def test_files_are_found_by_their_name(tmp_path: Path) -> None:
     assert sorted(FeatureStore.open(tmp_path / "store").ids) == sorted(IDS)
 
 
+def test_an_id_may_occur_twice_in_a_name(tmp_path: Path) -> None:
+    for name in IDS:
+        save_npy(tmp_path / name, f"{name}_dino", semantic_of(name))
+    save_npy(tmp_path / "31", "9_dino", semantic_of("9"))
+    source = open_source(tmp_path, names="{id}/{id}_dino")
+    assert source.entries == {name: f"{name}/{name}_dino.npy" for name in IDS}
+    assert source.passed_over == ("31/9_dino.npy",)
+
+
 def test_subfolders_are_part_of_the_id_and_a_key_picks_the_array(tmp_path: Path) -> None:
     for name in IDS:
         (tmp_path / "semantic" / "val").mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,18 @@ def test_a_failure_that_another_store_has_is_none(tmp_path: Path, ids: list[str]
     assert len(merged) == 29
 
 
+def test_stores_of_failures_alone(tmp_path: Path, ids: list[str]) -> None:
+    write(tmp_path / "all", ids, failures=ids[:3])
+    subset(FeatureStore.open(tmp_path / "all"), ids[:2], tmp_path / "subset")
+    write(tmp_path / "other", ids[2:3], failures=ids[2:3])
+    stores = [FeatureStore.open(tmp_path / name) for name in ("subset", "other")]
+    merge(stores, tmp_path / "merged")
+    merged = FeatureStore.open(tmp_path / "merged")
+    assert (len(merged), list(merged.failures)) == (0, ids[:3])
+    assert merged.description == stores[0].description
+    assert not [checked for checked in verify(tmp_path / "merged") if checked.problem]
+
+
 def test_what_cannot_be_merged_is_refused(tmp_path: Path, ids: list[str]) -> None:
     write(tmp_path / "a", ids[:9])
     write(tmp_path / "b", ids[8:])

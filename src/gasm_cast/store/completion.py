@@ -27,11 +27,8 @@ def complete(
     """Write index, geometry and failures, and last the manifest, which makes the store complete."""
     num_ids = [len(shard.ids) for shard in shards]
     ids = [name for shard in shards for name in shard.ids]
-    index = Index(
-        ids,
-        shard=np.repeat(np.arange(len(shards)), num_ids),
-        row=np.concatenate([np.arange(count) * description.num_views for count in num_ids]),
-    )
+    rows = [place * description.num_views for count in num_ids for place in range(count)]
+    index = Index(ids, shard=np.repeat(np.arange(len(shards)), num_ids), row=np.array(rows, np.int64))
     index.save(path / "index.safetensors")
     save_geometry(path / "geometry.safetensors", description.specs)
     lines = [json.dumps({"id": name, "reason": why}, ensure_ascii=False) for name, why in failures.items()]

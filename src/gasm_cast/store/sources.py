@@ -96,7 +96,8 @@ def open_source(path: Path, *, names: str = "{id}", key: str | None = None) -> S
         path: A folder of `.npy`, `.npz`, `.pt`, `.pth` or `.safetensors` files (also in
             subfolders, which are then part of the id), or one `.h5`, `.hdf5` or
             `.safetensors` file with an entry per id.
-        names: How a file or entry is called, without suffix; `{id}` stands for the id, as in `{id}_rgb`.
+        names: How a file or entry is called, without suffix; `{id}` stands for the id, as in `{id}_rgb`;
+            it may occur again, as in `{id}/{id}`.
         key: Which array of a file to take, if it holds several; in HDF5, the data set inside each
             id's group.
 
@@ -114,7 +115,8 @@ def open_source(path: Path, *, names: str = "{id}", key: str | None = None) -> S
         problem = "no such file or folder" if not path.exists() else f"not one of {', '.join(CONTAINERS)}"
         raise InputError(f"{path}: {problem}; give a folder of {', '.join(FILES)}, or one file")
     inside = "" if path.is_dir() or key is None or path.suffix not in (".h5", ".hdf5") else f"/{key}"
-    pattern = re.compile(re.escape(names).replace(r"\{id\}", "(?P<id>.+)") + re.escape(inside))
+    before, *after = (re.escape(part) for part in names.split("{id}"))
+    pattern = re.compile(f"{before}(?P<id>.+){'(?P=id)'.join(after)}{re.escape(inside)}")
     entries: dict[str, str] = {}
     passed_over = []
     for entry in found:

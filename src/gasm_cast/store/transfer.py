@@ -61,6 +61,7 @@ def _copy(
 ) -> None:
     description = stores[0].description
     with atomic_folder(path) as folder:
+        (folder / "shards").mkdir()  # also where all clips failed, and there are none
         copies: list[Shard] = []
         for shard in (read_shard(file) for store in stores for file in store.shard_paths):
             kept = [place for place, name in enumerate(shard.ids) if name in wanted]
