@@ -11,6 +11,7 @@ import numpy as np
 
 from gasm_cast.config import to_toml
 from gasm_cast.report import style
+from gasm_cast.report.costs import WHAT, cost_columns
 from gasm_cast.report.models import ModelSummary
 from gasm_cast.report.record import RunSummary
 from gasm_cast.report.tables import Column, Table, Value, write_value
@@ -192,33 +193,17 @@ def confused_pairs(model: ModelSummary, num: int = 12) -> Table:
 
 def cost(runs: Sequence[RunSummary]) -> Table | None:
     """Parameters, FLOPs, time and memory of the runs that have them measured."""
-    kinds: tuple[tuple[str, str, float], ...] = (
-        ("parameters", "Params (M)", 1e-6),
-        ("flops", "GFLOP a clip", 1e-9),
-        ("train_step_sec", "Step (ms)", 1e3),
-        ("saved_bytes", "Kept (MiB)", 1 / 2**20),
-    )
-    shown = [kind for kind in kinds if any(kind[0] in run.cost for run in runs)]
-    if not shown:
+    columns, cells = cost_columns([run.cost for run in runs], best="min")
+    if not columns:
         return None
-    columns = (
-        Column("Model"),
-        Column("Top-1", "percent", best="max"),
-        *(Column(title, "number", best="min") for _, title, _ in shown),
-    )
     rows = tuple(
-        (
-            run.name,
-            run.metrics["top1"]["value"],
-            *(run.cost[key] * scale if key in run.cost else None for key, _, scale in shown),
-        )
-        for run in runs
+        (run.name, run.metrics["top1"]["value"], *of_run) for run, of_run in zip(runs, cells, strict=True)
     )
-    caption = (
-        "Cost of each model, at the batch size of its run: trainable parameters, operations of a forward "
-        "pass, time of a training step, and memory that the step keeps for its backward pass"
+    return Table(
+        f"Cost of each model, at the batch size of its run: {WHAT}",
+        (Column("Model"), Column("Top-1", "percent", best="max"), *columns),
+        rows,
     )
-    return Table(caption, columns, rows)
 
 
 def comparisons(records: Sequence[Mapping[str, Any]]) -> Table:
