@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from gasm_cast.annotations import read_annotations
 from gasm_cast.config import Recipe
 from gasm_cast.errors import InputError
+from gasm_cast.evaluation import protocol
 from gasm_cast.models import load_checkpoint
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
@@ -151,6 +153,20 @@ def test_epochs_log_gains_and_accuracy_by_layer(recipe: Recipe, tmp_path: Path) 
     first, *_, last = run.events("epoch")
     assert first["gains"] != last["gains"]
     assert last["train_loss"] < first["train_loss"]
+
+
+def test_accuracy_while_training_is_that_of_evaluate(linear: Recipe, tmp_path: Path) -> None:
+    """Of all stored views together, not of the first one."""
+    training = replace(linear.training, num_epochs=1, learning_rate=1e-3)
+    run = Run.create(tmp_path / "run", replace(linear, training=training))
+    train(run)
+    epoch = next(run.events("epoch"))
+    table = read_annotations(linear.data.annotations, "validation")
+    store = FeatureStore.open(linear.data.store)
+    assert store.num_views == 2
+    record = protocol.evaluate(load_checkpoint(run.best_checkpoint), store, table).record
+    assert epoch["validation_top1"] == pytest.approx(record["top1"]["value"])
+    assert epoch["validation_log_loss"] == pytest.approx(record["calibration"]["negative_log_likelihood"], rel=1e-6)
 
 
 def test_early_stopping_keeps_the_best_epoch(linear: Recipe, tmp_path: Path) -> None:

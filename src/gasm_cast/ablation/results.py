@@ -146,8 +146,8 @@ def write(rows: Sequence[Row], out: Path, caption: str) -> Table:
     write_text(out / "ablation.json", json.dumps(record, indent=1) + "\n")
     write_text(out / "ablation.md", tables.to_markdown(table))
     write_text(out / "ablation.csv", tables.to_csv(table))
-    narrow = table.without("Seeds", "p")  # what a page is wide enough for
-    latex = tables.to_latex(narrow, "tab:ablation", size="footnotesize", merge_first=True)
+    narrow = table.without("Recipe", "Seeds", "p")  # what a page is wide enough for
+    latex = tables.to_latex(narrow, "tab:ablation", size="footnotesize", grouped=True)
     write_text(out / "ablation.tex", latex)
     if any(row.comparison is not None for row in rows):
         figure = plot(rows)

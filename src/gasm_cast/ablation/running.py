@@ -17,12 +17,13 @@ from gasm_cast.ablation.study import Study, Variant
 from gasm_cast.ablation.workers import Workers
 from gasm_cast.annotations import read_annotations
 from gasm_cast.config import Recipe
+from gasm_cast.devices import resolve_precision
 from gasm_cast.evaluation import protocol
 from gasm_cast.models.checkpoints import load_checkpoint
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
 from gasm_cast.training import TrainingDivergedError, final_recipe, read_grid, sweep, train
-from gasm_cast.training.devices import launch, resolve_precision
+from gasm_cast.training.devices import launch
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,11 @@ def train_and_evaluate(recipe: Recipe, seed: int, path: Path) -> float:
     if not written.exists():
         train(run)
         table = read_annotations(data.annotations, data.validation_split)
+        device = launch(recipe.training).device
         settings = protocol.Settings(
             batch_size=recipe.training.batch_size,
-            device=str(launch(recipe.training).device),
-            precision=resolve_precision(recipe.training),
+            device=str(device),
+            precision=resolve_precision(recipe.training.precision, device),
         )
         store = FeatureStore.open(data.store)
         evaluation = protocol.evaluate(load_checkpoint(run.best_checkpoint), store, table, settings=settings)

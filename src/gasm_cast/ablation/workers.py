@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 
 from gasm_cast.errors import InputError
+from gasm_cast.extraction.workers import num_cores
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Workers:
             jobs,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(max(1, (os.cpu_count() or 1) // jobs),),
+            initargs=(max(1, num_cores() // jobs),),
         )
 
     def __enter__(self) -> Workers:

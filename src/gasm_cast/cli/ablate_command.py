@@ -37,8 +37,6 @@ class Options:
 
 def run(options: Options) -> int:
     """Run the study; 1 if some runs failed."""
-    import os
-
     import torch
     from rich.console import Console
 
@@ -46,6 +44,7 @@ def run(options: Options) -> int:
     from gasm_cast.ablation.running import run_path, run_study
     from gasm_cast.ablation.study import read_study
     from gasm_cast.config import config_hash
+    from gasm_cast.extraction.workers import num_cores
     from gasm_cast.files import write_text
     from gasm_cast.report import tables
 
@@ -58,7 +57,7 @@ def run(options: Options) -> int:
             for variant in study.variants:
                 print(f"{run_path(out, variant, seed)}  {config_hash(variant.recipe)}")
         return 0
-    jobs = options.jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
+    jobs = options.jobs or (1 if torch.cuda.is_available() else num_cores())
     console = Console()
 
     def say(line: str) -> None:

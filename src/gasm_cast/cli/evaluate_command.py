@@ -57,12 +57,13 @@ def run(options: Options) -> int:
     from dataclasses import replace
 
     from gasm_cast.annotations import available_splits, read_annotations
+    from gasm_cast.devices import resolve_precision
     from gasm_cast.evaluation import protocol
     from gasm_cast.files import write_text
     from gasm_cast.models.checkpoints import load_checkpoint
     from gasm_cast.runs import Run
     from gasm_cast.store import FeatureStore
-    from gasm_cast.training.devices import launch, resolve_precision
+    from gasm_cast.training.devices import launch
 
     folder = Run.open(options.path)
     data = folder.recipe.data
@@ -89,7 +90,7 @@ def run(options: Options) -> int:
             num_views=options.views,
             batch_size=options.batch_size,
             device=str(fabric.device),
-            precision=resolve_precision(config),
+            precision=resolve_precision(options.precision, fabric.device),
         ),
         held_out=_held_out(data, store) if own_data and data.held_out else None,
     )

@@ -183,14 +183,11 @@ def _stores(
 
 def _ask(loaded: LoadedModel, store: FeatureStore, parts: Parts, options: Options) -> Iterator[Answer]:
     """Score all that a store holds."""
-    import torch
-
-    from gasm_cast.config import TrainingConfig
+    from gasm_cast.devices import resolve_device, resolve_precision
     from gasm_cast.evaluation.scoring import score, score_early
-    from gasm_cast.training.devices import resolve_precision
 
-    device = "cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu"
-    precision = resolve_precision(TrainingConfig(device=options.device))
+    device = resolve_device(options.device)
+    precision = resolve_precision("auto", device)
     model = loaded.model.to(device)
     ids, num_views = list(parts), store.num_views
     if options.exit_confidence is None:

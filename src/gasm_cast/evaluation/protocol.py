@@ -18,10 +18,11 @@ import numpy as np
 from jaxtyping import Int
 
 from gasm_cast.annotations import ClipTable
+from gasm_cast.devices import Precision
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation import calibration
 from gasm_cast.evaluation.metrics import LayerProbabilities
-from gasm_cast.evaluation.scoring import Precision, score
+from gasm_cast.evaluation.scoring import score
 from gasm_cast.evaluation.summary import Classes, summarize
 from gasm_cast.files import write_text
 from gasm_cast.models.checkpoints import LoadedModel

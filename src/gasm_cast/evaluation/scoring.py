@@ -10,20 +10,17 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, distributed
 
+from gasm_cast.devices import Precision
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation.metrics import LayerProbabilities, Probabilities
 from gasm_cast.models import FusionModel
 from gasm_cast.store import Batch, FeatureStore
-
-Precision = Literal["fp32", "bf16", "fp16"]
-"""Arithmetic of a forward pass."""
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

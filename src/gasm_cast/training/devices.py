@@ -1,11 +1,10 @@
-"""Devices, processes, arithmetic, and what makes a run repeatable."""
+"""The processes of a run, and what makes it repeatable."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,9 +12,7 @@ import torch.utils.deterministic as memory
 from lightning_fabric import Fabric
 
 from gasm_cast.config import TrainingConfig
-from gasm_cast.errors import InputError
-
-Precision = Literal["fp32", "bf16", "fp16"]
+from gasm_cast.devices import resolve_device, resolve_precision
 
 _FABRIC_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -26,41 +23,17 @@ def launch(config: TrainingConfig) -> Fabric:
     Raises:
         InputError: if the device is not there or cannot do the asked arithmetic.
     """
-    device = _device(config.device)
+    device = resolve_device(config.device)
     num_devices, num_nodes = _processes(config)
     fabric = Fabric(
-        accelerator=device,
+        accelerator=device.type,
         devices=num_devices,
         num_nodes=num_nodes,
         strategy="ddp" if num_devices * num_nodes > 1 else "auto",
-        precision=_FABRIC_NAMES[resolve_precision(config)],
+        precision=_FABRIC_NAMES[resolve_precision(config.precision, device)],
     )
     fabric.launch()
     return fabric
-
-
-def resolve_precision(config: TrainingConfig) -> Precision:
-    """The arithmetic of a run.
-
-    `auto` is bf16 on GPUs that compute in it, else fp32. On a processor it is always
-    fp32: without native bf16, products are emulated and take many times as long.
-
-    Raises:
-        InputError: for fp16 on a processor, where gradients would underflow unscaled.
-    """
-    device = _device(config.device)
-    if config.precision == "auto":
-        return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    if config.precision == "fp16" and device == "cpu":
-        raise InputError("training.precision = 'fp16' needs a GPU; use 'fp32', or 'bf16' where it is native")
-    return config.precision
-
-
-def _device(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise InputError("training.device = 'cuda', but torch sees no GPU; use 'auto' or 'cpu'")
-    return "cuda" if available and device != "cpu" else "cpu"
 
 
 def _processes(config: TrainingConfig) -> tuple[int, int]:

@@ -15,9 +15,10 @@ from typing import Any
 from rich.console import Console
 
 from gasm_cast.annotations import ClipTable
+from gasm_cast.devices import resolve_precision
 from gasm_cast.runs import Run
 from gasm_cast.training.batches import TrainingClips
-from gasm_cast.training.devices import launch, repeatable, resolve_precision
+from gasm_cast.training.devices import launch, repeatable
 from gasm_cast.training.interruption import Interruption
 from gasm_cast.training.progress import Stopwatch
 from gasm_cast.training.recording import Recorder, TrainingResult
@@ -76,7 +77,7 @@ def train(
                 data.classes,
                 batch_size=training.batch_size,
                 device=fabric.device,
-                precision=resolve_precision(training),
+                precision=resolve_precision(training.precision, fabric.device),
             )
 
         def save() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from gasm_cast.config import Recipe, config_hash, to_toml
+from gasm_cast.devices import resolve_precision
 from gasm_cast.training.batches import TrainingClips
-from gasm_cast.training.devices import launch, repeatable, resolve_precision
+from gasm_cast.training.devices import launch, repeatable
 from gasm_cast.training.setup import build_learner, read_data
 from gasm_cast.training.statistics import ChannelStatistics
 
@@ -32,6 +33,7 @@ def preview(recipe: Recipe) -> str:
         seen = learner.augment(batch, learner.prepare(batch))
         loss = learner.objective(seen.semantic, seen.motion, seen.targets).mean()
     streams = ", ".join(f"{name} {spec.grid} x {spec.width}" for name, spec in data.store.streams.items())
+    precision = resolve_precision(recipe.training.precision, fabric.device)
     num_held_out = 0 if data.held_out is None else len(data.held_out)
     num_validation = 0 if data.validation is None else len(data.validation)
     lines = [
@@ -43,7 +45,7 @@ def preview(recipe: Recipe) -> str:
         f"validate, {data.num_failed:,} recorded failures left out; {len(data.classes.names)} classes in "
         f"{data.classes.num_groups} verb groups",
         f"model      {recipe.model.kind}, {learner.model.num_parameters:,} parameters",
-        f"device     {fabric.device}, {resolve_precision(recipe.training)}, {fabric.world_size} process(es)",
+        f"device     {fabric.device}, {precision}, {fabric.world_size} process(es)",
         f"schedule   {learner.schedule.describe(recipe.training)}",
         f"one batch  semantic {list(batch.semantic.shape)}, motion {list(batch.motion.shape)}, first clip "
         f"{batch.ids[0]}, loss {float(loss):.4f}",

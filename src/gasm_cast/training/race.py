@@ -15,11 +15,11 @@ from lightning_fabric import Fabric
 
 from gasm_cast.annotations import ClipTable
 from gasm_cast.config import config_hash
+from gasm_cast.devices import resolve_precision
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
 from gasm_cast.training.batches import Batch, TrainingClips
 from gasm_cast.training.candidates import Candidate
-from gasm_cast.training.devices import resolve_precision
 from gasm_cast.training.learner import Learner, Prepared, TrainingDivergedError
 from gasm_cast.training.setup import Data, build_learner
 from gasm_cast.training.stacking import accumulate_together, stack_key
@@ -161,7 +161,7 @@ class Race:
             self._data.classes,
             batch_size=training.batch_size,
             device=self._fabric.device,
-            precision=resolve_precision(training),
+            precision=resolve_precision(training.precision, self._fabric.device),
         )
 
     def _drop_worse_half(self) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from torch import nn
 
+from gasm_cast.devices import resolve_precision
 from gasm_cast.runs import Run
-from gasm_cast.training.devices import resolve_precision
 from gasm_cast.training.learner import Learner, Step
 from gasm_cast.training.progress import Display, Stopwatch
 from gasm_cast.training.setup import Data
@@ -85,10 +85,11 @@ class Recorder:
     def start(self, learner: Learner, data: Data, standing: Standing) -> None:
         """State what is trained, on what, and how fast it is to learn."""
         training, schedule, fabric = self._run.recipe.training, learner.schedule, learner.fabric
+        precision = resolve_precision(training.precision, fabric.device)
         num_held_out = 0 if data.held_out is None else len(data.held_out)
         self.say(
             f"{self._run.recipe.model.kind}, {learner.model.num_parameters:,} parameters, on "
-            f"{fabric.device} in {resolve_precision(training)}, {fabric.world_size} process(es)"
+            f"{fabric.device} in {precision}, {fabric.world_size} process(es)"
         )
         self.say(
             f"{len(data.learn):,} clips to learn from, {num_held_out:,} held out, {data.num_failed:,} "
@@ -114,7 +115,7 @@ class Recorder:
                 "num_warmup_steps": schedule.num_warmup_steps,
                 "num_steps": schedule.num_steps,
                 "device": str(fabric.device),
-                "precision": resolve_precision(training),
+                "precision": precision,
                 "num_processes": fabric.world_size,
             },
         )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 
 from gasm_cast.annotations import ClipTable
+from gasm_cast.devices import Precision
 from gasm_cast.evaluation.calibration import negative_log_likelihood
 from gasm_cast.evaluation.scoring import score
 from gasm_cast.evaluation.summary import Classes
 from gasm_cast.models import FusionModel
 from gasm_cast.store import FeatureStore
-from gasm_cast.training.devices import Precision
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,16 @@ def measure(
     device: torch.device,
     precision: Precision,
 ) -> Accuracy:
-    """Score clips, each once for any number of processes, and count."""
-    scores = score(model, store, clips.ids, batch_size=batch_size, device=device, precision=precision)
+    """Score clips, each once for any number of processes and in all its stored views, and count."""
+    scores = score(
+        model,
+        store,
+        clips.ids,
+        num_views=store.num_views,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+    )
     groups = classes.group_of_class[clips.labels]
     layers = [
         float(
