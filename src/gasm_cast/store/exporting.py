@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_folder
-from gasm_cast.store.manifest import STREAMS
+from gasm_cast.store.manifest import STREAMS, TORCH_DTYPES
 from gasm_cast.store.reader import FeatureStore
 
 ExportForm = Literal["npy", "npz", "pt", "safetensors", "h5"]
@@ -61,7 +61,7 @@ def _clips(store: FeatureStore, *, numpy_reads: bool) -> Iterator[tuple[str, str
     """Id, stream and tokens of every clip; the memory is used again for the next one."""
     stored = store.description.dtype
     wide = stored == "int8" or (stored == "bfloat16" and numpy_reads)
-    dtype = torch.float32 if wide else getattr(torch, stored)
+    dtype = torch.float32 if wide else TORCH_DTYPES[stored]
     views = np.arange(store.num_views)
     batches = [np.full(len(views), row) for row in range(len(store))]
     for name, batch in zip(

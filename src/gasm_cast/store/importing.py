@@ -12,7 +12,7 @@ import torch
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import StreamSpec
 from gasm_cast.store.layout import Arranged, Layout
-from gasm_cast.store.manifest import StoredDtype, StoreDescription, StreamDescription
+from gasm_cast.store.manifest import TORCH_DTYPES, StoredDtype, StoreDescription, StreamDescription
 from gasm_cast.store.sources import Source
 from gasm_cast.store.writer import FeaturesError, StoreWriter
 
@@ -123,6 +123,6 @@ def _survey(semantic: ImportedStream, motion: ImportedStream, dtype: StoredDtype
 
 
 def _common_dtype(dtypes: Collection[torch.dtype]) -> StoredDtype:
-    half: dict[torch.dtype, StoredDtype] = {torch.float16: "float16", torch.bfloat16: "bfloat16"}
+    stored = {dtype: name for name, dtype in TORCH_DTYPES.items()}
     only = next(iter(dtypes)) if len(dtypes) == 1 else torch.float32
-    return half.get(only, "float32")
+    return stored.get(only, "float32")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
+
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, StreamSpec
 
@@ -21,7 +23,12 @@ StoredDtype = Literal["float16", "bfloat16", "float32", "int8"]
 WEIGHT_NAMES = ("weights", "revision")
 """What a backbone calls its weights; where their `sha256` is given too, it alone tells them apart."""
 
-ITEM_BYTES: Mapping[StoredDtype, int] = {"float16": 2, "bfloat16": 2, "float32": 4, "int8": 1}
+TORCH_DTYPES: Mapping[StoredDtype, torch.dtype] = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "int8": torch.int8,
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class StoreDescription:
     def view_bytes(self) -> int:
         """Bytes that one view of a clip takes on disk, without the scales of int8."""
         numbers = sum(spec.grid.num_tokens * spec.width for spec in self.specs.values())
-        return numbers * ITEM_BYTES[self.dtype]
+        return numbers * TORCH_DTYPES[self.dtype].itemsize
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as manifest and shards hold them."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import StreamSpec
-from gasm_cast.store.manifest import STREAMS, StoredDtype
+from gasm_cast.store.manifest import STREAMS, TORCH_DTYPES, StoredDtype
 from gasm_cast.store.quantization import dequantize
 from gasm_cast.store.shards import StoredTensor, read_shard
 
@@ -30,12 +30,6 @@ NUM_PROBED = 4
 BLOCK_BYTES = 2**20
 """Decoded at a time."""
 CAN_READ_AHEAD = hasattr(os, "posix_fadvise") and hasattr(os, "RWF_NOWAIT")  # not on macOS
-TORCH_DTYPES = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "int8": torch.int8,
-}
 
 
 class ShardFile:
@@ -98,8 +92,9 @@ class ShardFiles:
     def read_ahead(self, numbers: Sequence[int], rows: Sequence[int]) -> None:
         """Let the kernel fetch rows, each of its shard, that will be wanted soon.
 
-        Where a few of them, spread over all, are in its cache already, the others are taken to be
-        there too: to ask for each one would take a tenth of the time of reading it.
+        A few of the rows are probed, evenly spread over all. If the kernel has cached these, it is
+        assumed to have cached the others too, and nothing is done: to probe every row would take a
+        tenth of the time of reading it.
         """
         if not (rows and CAN_READ_AHEAD):
             return

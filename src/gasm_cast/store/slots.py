@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gasm_cast.store.index import Index
-from gasm_cast.store.manifest import StoreDescription
-from gasm_cast.store.rows import TORCH_DTYPES, DecodedRows, ShardFiles, StoredRows, decode
+from gasm_cast.store.manifest import TORCH_DTYPES, StoreDescription
+from gasm_cast.store.rows import DecodedRows, ShardFiles, StoredRows, decode
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from gasm_cast.errors import InputError
 from gasm_cast.store import manifest
 from gasm_cast.store.completion import complete
 from gasm_cast.store.index import check_ids
-from gasm_cast.store.manifest import StoredDtype, StoreDescription
+from gasm_cast.store.manifest import TORCH_DTYPES, StoredDtype, StoreDescription
 from gasm_cast.store.quantization import quantize
 from gasm_cast.store.rows import aligned_empty
 from gasm_cast.store.shards import CutShortError, read_shard, write_shard
@@ -40,12 +40,6 @@ from gasm_cast.store.shards import CutShortError, read_shard, write_shard
 SHARD_BYTES = 64 * 2**20
 MOST_WRITING = 2
 """Shards on their way to disk at a time: one is summed and written while the other is flushed."""
-COLLECTED_DTYPES: Mapping[StoredDtype, torch.dtype] = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "int8": torch.float32,  # quantised when the shard is full
-}
 
 
 class FeaturesError(InputError):
@@ -246,7 +240,7 @@ class StoreWriter:
 
     def _checked(self, name: str, stream: str, tokens: Tensor) -> Tensor:
         spec, num_views = self.description.specs[stream], self.description.num_views
-        dtype = COLLECTED_DTYPES[self.description.dtype]
+        dtype = _collected_dtype(self.description.dtype)
         shape = (num_views, spec.grid.num_tokens, spec.width)
         if tuple(tokens.shape) not in ([shape, shape[1:]] if num_views == 1 else [shape]):
             reason = (
@@ -317,7 +311,7 @@ class _PendingShard:
 
     @classmethod
     def of(cls, description: StoreDescription, num_samples: int) -> _PendingShard:
-        dtype = COLLECTED_DTYPES[description.dtype]
+        dtype = _collected_dtype(description.dtype)
         buffers = {
             stream: aligned_empty(
                 (num_samples, description.num_views, spec.grid.num_tokens, spec.width), dtype
@@ -340,6 +334,11 @@ class _PendingShard:
 def default_samples_per_shard(description: StoreDescription) -> int:
     """Clips that make a shard of about 64 MiB: large reads and writes, little to lose."""
     return max(1, SHARD_BYTES // (description.view_bytes * description.num_views))
+
+
+def _collected_dtype(stored: StoredDtype) -> torch.dtype:
+    """Of rows that wait for their shard: int8 is quantised when the shard is full."""
+    return torch.float32 if stored == "int8" else TORCH_DTYPES[stored]
 
 
 def _as_tensor(values: Tensor | np.ndarray) -> Tensor:
