@@ -1,3 +1,4 @@
+import resource
 import tracemalloc
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_ids_may_be_any_text(tmp_path: Path) -> None:
     for absent in ("", "0", "11", "a", "zzz", " ", "~", "x" * 399, "x" * 401, "\U0001f3ad"):
         with pytest.raises(InputError, match="store lacks 1 of 1 ids"):
             index.positions([absent], failures={}, where="store")
+
+
+def test_a_disk_without_room_is_one_clear_line(tmp_path: Path) -> None:
+    index = Index([f"clip-{number}" for number in range(5000)], shard=np.zeros(5000), row=np.arange(5000))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(InputError, match="index: cannot write: File too large"):
+            index.save(tmp_path / "index")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_index_is_refused(tmp_path: Path) -> None:

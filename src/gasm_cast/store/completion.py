@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from gasm_cast import __version__
 from gasm_cast.files import atomic_path, is_partial, write_text
@@ -75,4 +75,4 @@ def save_geometry(path: Path, specs: Mapping[str, StreamSpec]) -> None:
     """Write `semantic_positions [N, 3]` and `motion_positions [T, 3]`: (t, y, x) in [0, 1]."""
     arrays = {f"{stream}_positions": positions(specs[stream].grid) for stream in STREAMS}
     with atomic_path(path) as temporary:
-        save_file(arrays, temporary)
+        temporary.write_bytes(save(arrays))

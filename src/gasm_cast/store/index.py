@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
@@ -85,7 +85,7 @@ class Index:
             "row": self.row,
         }
         with atomic_path(path) as temporary:
-            save_file(arrays, temporary)
+            temporary.write_bytes(save(arrays))  # `save_file` hides what the disk says
 
     @classmethod
     def load(cls, path: Path) -> Index:
