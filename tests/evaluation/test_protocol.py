@@ -92,10 +92,28 @@ def test_a_model_without_layers_has_an_empty_column(make_run: MakeRun) -> None:
     assert found.layer_predictions.shape == (12, 0)
 
 
+def test_the_heads_of_an_ensemble_are_called_after_their_streams(make_run: MakeRun) -> None:
+    run = make_run("ensemble", "ensemble", coarse_layers=0)
+    evaluate_command(Options(path=run.path))
+    record = json.loads((run.evaluation("validation") / "metrics.json").read_text())
+    assert [layer["name"] for layer in record["layers"]] == ["semantic", "motion", "classifier"]
+
+
 def test_a_complete_split_gives_code_0(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run()
     assert evaluate_command(Options(path=run.path, split="train")) == 0
     assert "12 scored, 0 failed, 0 missing" in capsys.readouterr().out
+
+
+def test_a_split_of_which_nothing_can_be_scored_is_refused_with_its_reason(
+    make_run: MakeRun, store: FeatureStore
+) -> None:
+    table = read_annotations(make_run().recipe.data.annotations, "validation")
+    with pytest.raises(InputError, match="all 1 clips of split 'validation' are recorded failures"):
+        protocol.ask(table.select([table.ids.index(FAILED)]), store)
+    unscored = [table.ids.index(clip) for clip in (FAILED, MISSING)]
+    with pytest.raises(InputError, match=f"has none of the 2 clips of split 'validation' .first {MISSING}"):
+        protocol.ask(table.select(unscored), store)
 
 
 def test_a_split_without_labels_is_refused(make_run: MakeRun) -> None:

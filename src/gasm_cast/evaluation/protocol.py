@@ -43,15 +43,14 @@ class Unscored:
 class AskedClips:
     """The labelled clips of a split, sorted by whether the store can answer for them."""
 
-    ids: tuple[str, ...]
-    labels: Int[np.ndarray, " clips"]
+    scored: ClipTable
     failed: tuple[Unscored, ...]
     missing: tuple[Unscored, ...]
 
     @property
     def num_asked(self) -> int:
         """All clips of the split."""
-        return len(self.ids) + len(self.failed) + len(self.missing)
+        return len(self.scored) + len(self.failed) + len(self.missing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,13 +140,14 @@ def evaluate(
     temperature = None
     if held_out is not None:
         temperature = calibration.fit_temperature(ask_model(held_out.ids).probabilities, held_out.labels)
-    scores = ask_model(clips.ids)
+    scores = ask_model(clips.scored.ids)
     metrics = summarize(
         scores.probabilities,
         scores.layer_probabilities,
-        clips.labels,
+        clips.scored.labels,
         Classes.of_names(table.class_names),
         num_coarse_layers=loaded.model.coarse_layers,
+        layer_names=loaded.model.layer_names,
         temperature=temperature,
     )
     record = {
@@ -164,7 +164,7 @@ def evaluate(
     }
     predictions = Predictions(
         ids=scores.ids,
-        labels=clips.labels,
+        labels=clips.scored.labels,
         probabilities=scores.probabilities,
         layer_predictions=_best(scores.layer_probabilities, len(scores.ids)),
         class_names=table.class_names,
@@ -181,18 +181,22 @@ def ask(table: ClipTable, store: FeatureStore) -> AskedClips:
     table.require_labels()
     in_store = np.isin(np.array(table.ids, dtype=np.dtypes.StringDType()), store.ids)
     unscored = [clip for clip, there in zip(table.ids, in_store, strict=True) if not there]
-    if not in_store.any():
-        raise InputError(
-            f"{store.path} has none of the {len(table.ids)} clips of split {table.split!r} "
-            f"(first {table.ids[0]}); extract them, or name the store that holds them with --store"
-        )
-    return AskedClips(
-        ids=tuple(clip for clip, there in zip(table.ids, in_store, strict=True) if there),
-        labels=table.labels[in_store],
+    asked = AskedClips(
+        scored=table.select(np.flatnonzero(in_store)),
         failed=tuple(Unscored(clip, store.failures[clip]) for clip in unscored if clip in store.failures),
         missing=tuple(
             Unscored(clip, "not in the feature store") for clip in unscored if clip not in store.failures
         ),
+    )
+    if in_store.any():
+        return asked
+    if not asked.missing:
+        raise InputError(
+            f"{store.path}: all {asked.num_asked} clips of split {table.split!r} are recorded failures"
+        )
+    raise InputError(
+        f"{store.path} has none of the {asked.num_asked} clips of split {table.split!r} "
+        f"(first {asked.missing[0].id}); extract them, or name the store that holds them"
     )
 
 

@@ -46,6 +46,7 @@ def summarize(
     classes: Classes,
     *,
     num_coarse_layers: int = 0,
+    layer_names: Sequence[str] | None = None,
     temperature: float | None = None,
 ) -> dict[str, Any]:
     """Compute every metric of scored clips.
@@ -56,6 +57,7 @@ def summarize(
         labels: True class of each clip.
         classes: Names and groups of the classes.
         num_coarse_layers: The first so many layers speak of verb groups instead of classes.
+        layer_names: Names of the earlier layers; they are numbered by default.
         temperature: Temperature that was fitted on held-out clips, to report what it mends.
     """
     predictions = probabilities.argmax(axis=1)
@@ -69,7 +71,13 @@ def summarize(
             "value": metrics.mean_class_accuracy(correct, labels),
             "interval": metrics.mean_class_interval(correct, labels),
         },
-        "layers": _layers(probabilities, layer_probabilities, labels, classes, num_coarse_layers),
+        "layers": _layers(
+            [*layer_probabilities, probabilities],
+            [*(layer_names or _numbered(len(layer_probabilities))), "classifier"],
+            labels,
+            classes,
+            num_coarse_layers,
+        ),
         "groups": _groups(correct, labels, classes),
         "classes": _classes(confusion, classes.names),
         "confusion": confusion.tolist(),
@@ -77,9 +85,13 @@ def summarize(
     }
 
 
+def _numbered(num_layers: int) -> list[str]:
+    return [f"layer {number}" for number in range(1, num_layers + 1)]
+
+
 def _layers(
-    probabilities: Probabilities,
     layer_probabilities: Sequence[LayerProbabilities],
+    names: Sequence[str],
     labels: Labels,
     classes: Classes,
     num_coarse_layers: int,
@@ -91,14 +103,14 @@ def _layers(
     """
     group_labels = classes.group_of_class[labels]
     layers = []
-    for index, layer in enumerate([*layer_probabilities, probabilities]):
-        coarse = index < num_coarse_layers and index < len(layer_probabilities)
+    for index, (name, layer) in enumerate(zip(names, layer_probabilities, strict=True)):
+        coarse = index < num_coarse_layers
         groups = layer
         if not coarse:
             groups = metrics.group_probabilities(layer, classes.group_of_class, len(classes.group_names))
         layers.append(
             {
-                "name": "classifier" if index == len(layer_probabilities) else f"layer {index + 1}",
+                "name": name,
                 "top1": None if coarse else proportion(layer.argmax(axis=1) == labels),
                 "group_top1": proportion(groups.argmax(axis=1) == group_labels),
             }

@@ -79,10 +79,12 @@ class FusionModel(nn.Module, ABC):
     Attributes:
         layer_weights: Loss weight of each of `Prediction.layer_logits`.
         coarse_layers: How many of these, from the first, score groups instead of classes.
+        layer_names: Names of these, where they are not layers that follow each other.
     """
 
     layer_weights: tuple[float, ...] = ()
     coarse_layers: int = 0
+    layer_names: tuple[str, ...] | None = None
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__()

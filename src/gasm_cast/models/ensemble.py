@@ -21,6 +21,7 @@ class Ensemble(FusionModel):
     """Two single-stream probes whose probabilities are averaged."""
 
     layer_weights = (1.0, 1.0)
+    layer_names = ("semantic", "motion")
 
     def __init__(self, config: ModelConfig, task: Task) -> None:
         super().__init__(config, task)

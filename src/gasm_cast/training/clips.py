@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-import numpy as np
-
 from gasm_cast.annotations import ClipTable, read_annotations, split_table
 from gasm_cast.config import DataConfig
 from gasm_cast.errors import InputError
+from gasm_cast.evaluation.protocol import ask
 from gasm_cast.store import FeatureStore
 
 MOST_SHOWN = 5
@@ -36,19 +35,14 @@ def read_clips(config: DataConfig, split: str, store: FeatureStore) -> Split:
         InputError: if the split has no clips or no labels, or if clips are in the
             annotations and neither in the store nor among its recorded failures.
     """
-    table = read_annotations(config.annotations, split)
-    table.require_labels()
-    ids = np.array(table.ids, dtype=np.dtypes.StringDType())
-    known = np.isin(ids, store.ids)
-    missing = [name for name in ids[~known] if name not in store.failures]
-    if missing:
+    asked = ask(read_annotations(config.annotations, split), store)
+    if asked.missing:
+        first = ", ".join(clip.id for clip in asked.missing[:MOST_SHOWN])
         raise InputError(
-            f"{config.store} lacks {len(missing)} of the {len(ids)} clips of split {split!r}, first "
-            f"{', '.join(missing[:MOST_SHOWN])}; extract them, or name a store that has them"
+            f"{config.store} lacks {len(asked.missing)} of the {asked.num_asked} clips of split {split!r}, "
+            f"first {first}; extract them, or name a store that has them"
         )
-    if not known.any():
-        raise InputError(f"{config.store}: all {len(ids)} clips of split {split!r} are recorded failures")
-    return Split(table.select(np.flatnonzero(known)), num_failed=int((~known).sum()))
+    return Split(asked.scored, num_failed=len(asked.failed))
 
 
 def hold_out(clips: ClipTable, fraction: float) -> tuple[ClipTable, ClipTable]:
