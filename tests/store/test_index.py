@@ -39,7 +39,9 @@ def test_ids_may_be_any_text(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_room_is_one_clear_line(tmp_path: Path) -> None:
-    index = Index([f"clip-{number}" for number in range(5000)], shard=np.zeros(5000), row=np.arange(5000))
+    index = Index(
+        [f"clip-{number}" for number in range(5000)], shard=np.zeros(5000, int), row=np.arange(5000)
+    )
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
