@@ -30,8 +30,8 @@ from einops import rearrange
 from gasm_cast.annotations import read_annotations
 from gasm_cast.evaluation.scoring import score
 from gasm_cast.extraction.extractor import Extractor
-from gasm_cast.extraction.momentary import momentary_store
 from gasm_cast.extraction.reading import Source
+from gasm_cast.extraction.temporary import temporary_store
 from gasm_cast.geometry import Grid
 from gasm_cast.models.checkpoints import LoadedModel, load_checkpoint
 from gasm_cast.runs import Run
@@ -138,7 +138,7 @@ def main(paths: list[Path], json_path: Path | None) -> None:
             of_store = [run for run in runs if run.recipe.data.store == place]
             loaded = [load_checkpoint(run.best_checkpoint) for run in of_store]
             extractor = Extractor.like(loaded[0].provenance, num_views=store.num_views)
-            with momentary_store(sources, extractor, dtype=store.description.dtype) as (backwards, summary):
+            with temporary_store(sources, extractor, dtype=store.description.dtype) as (backwards, summary):
                 assert not summary.failed, summary.failures
                 for run, model in zip(of_store, loaded, strict=True):
                     rows += compare(run, model, store, backwards, clips)

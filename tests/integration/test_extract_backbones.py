@@ -15,10 +15,10 @@ from gasm_cast.cli import main
 from gasm_cast.errors import InputError
 from gasm_cast.extraction.extract import extract
 from gasm_cast.extraction.extractor import Extractor
-from gasm_cast.extraction.momentary import features_of_video
 from gasm_cast.extraction.options import ExtractorOptions, PipelineOptions
 from gasm_cast.extraction.reading import Source
 from gasm_cast.extraction.sources import sources_in_folder
+from gasm_cast.extraction.temporary import features_of_video
 from gasm_cast.geometry import Grid
 from gasm_cast.store import FeatureStore
 

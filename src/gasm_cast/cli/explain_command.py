@@ -115,7 +115,7 @@ def _of_file(
     options: Options, loaded: LoadedModel, store: FeatureStore | None, shown: Sampling
 ) -> tuple[Features, ShownClip]:
     from gasm_cast.extraction.extractor import Extractor
-    from gasm_cast.extraction.momentary import features_of_video
+    from gasm_cast.extraction.temporary import features_of_video
     from gasm_cast.visualization.clip import ShownClip
 
     path = Path(options.clip)

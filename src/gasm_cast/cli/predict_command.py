@@ -155,14 +155,14 @@ def _stores(
     options: Options,
     failures: dict[str, str],
 ) -> Iterator[tuple[FeatureStore, Parts]]:
-    """Features of all videos in stores that last for a moment; videos without any join the failures."""
-    from gasm_cast.extraction.momentary import momentary_store, momentary_window_stores
+    """Features of all videos in temporary stores; videos without any join the failures."""
     from gasm_cast.extraction.pipeline import Pipeline
+    from gasm_cast.extraction.temporary import temporary_store, temporary_window_stores
     from gasm_cast.video import VideoError
 
     if options.window_sec is None:
         progress = len(sources) > 1
-        with momentary_store(
+        with temporary_store(
             sources, extractor, dtype=dtype, options=options.pipeline, progress=progress
         ) as (store, summary):
             failures.update(summary.failures)
@@ -173,7 +173,7 @@ def _stores(
     for source in sources:
         assert source.path is not None
         try:
-            for store, spans in momentary_window_stores(
+            for store, spans in temporary_window_stores(
                 source.path, pipeline, window_sec=options.window_sec, stride_sec=stride_sec, dtype=dtype
             ):
                 yield store, {name: (source.name, span) for name, span in spans.items()}

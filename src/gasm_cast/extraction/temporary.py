@@ -1,4 +1,4 @@
-"""Features of a few videos, for the moment: stored and read as those of a data set are.
+"""Features of a few videos in stores that go after use, written and read as those of a data set are.
 
 What `predict` and `explain` ask of a video is then what `evaluate` asks of a clip of the
 store, down to the rounding of the stored numbers.
@@ -25,7 +25,7 @@ _WINDOWS_A_STORE = 64
 
 
 @contextlib.contextmanager
-def momentary_store(
+def temporary_store(
     sources: Sequence[Source],
     extractor: Extractor,
     *,
@@ -48,7 +48,7 @@ def momentary_store(
         yield FeatureStore.open(path), summary
 
 
-def momentary_window_stores(
+def temporary_window_stores(
     path: Path, pipeline: Pipeline, *, window_sec: float, stride_sec: float, dtype: StoredDtype = "float16"
 ) -> Iterator[tuple[FeatureStore, dict[str, tuple[float, float]]]]:
     """Windows of a long video in small stores, each gone when the next is asked for.
@@ -80,7 +80,7 @@ def features_of_video(
         VideoError: if the video cannot be read.
     """
     sources = [Source(path.stem, path)]
-    with momentary_store(sources, extractor, dtype=dtype, options=PipelineOptions(workers=1)) as (
+    with temporary_store(sources, extractor, dtype=dtype, options=PipelineOptions(workers=1)) as (
         store,
         summary,
     ):
