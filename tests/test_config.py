@@ -2,6 +2,7 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import math
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 
 from gasm_cast.config import (
+    AugmentationConfig,
     DataConfig,
     ExchangeConfig,
     GraphConfig,
     HeadConfig,
     ModelConfig,
+    PeerConfig,
     Recipe,
     RecipeError,
     TrainingConfig,
@@ -23,6 +26,7 @@ from gasm_cast.config import (
     to_table,
     to_toml,
 )
+from gasm_cast.errors import InputError
 
 
 def write(folder: Path, text: str) -> Path:
@@ -87,11 +91,26 @@ def test_whole_numbers_serve_as_floats() -> None:
         (TrainingConfig, {"num_epochs": 0}),
         (TrainingConfig, {"ema_decay": 1.0}),
         (ModelConfig, {"semantic_pool": 0}),
+        (PeerConfig, {"num_heads": 5}),
     ],
 )
 def test_values_out_of_range_are_refused(config: Any, values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):
         config(**values)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_no_number_is_endless(value: float) -> None:
+    """It could be trained with, and its config.toml not be read back."""
+    configs: list[Any] = [ExchangeConfig, HeadConfig, DataConfig, TrainingConfig, AugmentationConfig]
+    for config in configs:
+        fields = {field.name: type(field.default) for field in dataclasses.fields(config)}
+        numbers = {name: value for name, kind in fields.items() if kind is float}
+        lists = {name: (0.1, value) for name, kind in fields.items() if kind is tuple}
+        assert numbers
+        for name, given in (numbers | lists).items():
+            with pytest.raises(InputError, match=name):
+                config(**{name: given})
 
 
 def test_hash_follows_values_only(tmp_path: Path) -> None:

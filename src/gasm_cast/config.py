@@ -14,6 +14,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import tomllib
 import types
 import typing
@@ -129,9 +130,9 @@ class HeadConfig:
     def __post_init__(self) -> None:
         _require_fraction(self, "dropout")
         _require_at_least_zero(self, "coarse_layers")
-        if not self.layer_weights or min(self.layer_weights) < 0:
-            raise ValueError(
-                f"layer_weights needs one or more values of at least 0, got {self.layer_weights}"
+        if not self.layer_weights or not all(0 <= weight < math.inf for weight in self.layer_weights):
+            raise InputError(
+                f"layer_weights needs one or more finite values of at least 0, got {self.layer_weights}"
             )
 
 
@@ -148,7 +149,7 @@ class PeerConfig:
     num_layers: int = 3
     """Attention layers."""
     num_heads: int = 8
-    """Attention heads."""
+    """Attention heads; must divide the width."""
     feed_forward: bool = True
     """Feed-forward (4x) after each attention; off is the second reference of the efficiency claims."""
     absorbed: bool = False
@@ -158,6 +159,7 @@ class PeerConfig:
 
     def __post_init__(self) -> None:
         _require_positive(self, "width", "num_layers", "num_heads", "num_bottleneck_tokens")
+        _require_divides(self, "num_heads", "width")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +197,7 @@ class DataConfig:
     """Fraction of the training split held back to choose the best epoch or candidate."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.held_out < 1:
-            raise ValueError(f"held_out must lie in [0, 1), got {self.held_out}")
+        _require_fraction(self, "held_out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,14 +300,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.training.patience and not self.data.held_out:
-            raise ValueError(
+            raise InputError(
                 "training.patience needs data.held_out > 0, since validation is never used to choose; "
                 f"got patience = {self.training.patience} and held_out = {self.data.held_out}"
             )
 
 
 class RecipeError(InputError):
-    """A recipe that cannot be read: names the file, the key and the remedy."""
+    """A recipe that cannot be read or does not fit the features: names the place and the remedy."""
 
 
 C = TypeVar("C")
@@ -426,25 +427,25 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
-            raise ValueError(f"{name} must be positive, got {getattr(config, name)}")
+        if not 0 < getattr(config, name) < math.inf:  # NaN is refused as well
+            raise InputError(f"{name} must be positive and finite, got {getattr(config, name)}")
 
 
 def _require_at_least_zero(config: Any, *names: str) -> None:
     for name in names:
-        if getattr(config, name) < 0:
-            raise ValueError(f"{name} must be at least 0, got {getattr(config, name)}")
+        if not 0 <= getattr(config, name) < math.inf:
+            raise InputError(f"{name} must be at least 0 and finite, got {getattr(config, name)}")
 
 
 def _require_fraction(config: Any, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(config, name) < 1:
-            raise ValueError(f"{name} must lie in [0, 1), got {getattr(config, name)}")
+            raise InputError(f"{name} must lie in [0, 1), got {getattr(config, name)}")
 
 
 def _require_divides(config: Any, divisor: str, dividend: str) -> None:
     if getattr(config, dividend) % getattr(config, divisor):
-        raise ValueError(
+        raise InputError(
             f"{divisor} must divide {dividend}, got "
             f"{getattr(config, divisor)} and {getattr(config, dividend)}"
         )

@@ -89,6 +89,28 @@ def test_values_that_do_not_go_together_are_passed_over(light: Recipe, tmp_path:
     assert found.model.exchange.num_heads in (1, 2, 4)
 
 
+def test_a_model_that_the_features_do_not_allow_is_passed_over(light: Recipe, tmp_path: Path) -> None:
+    """A square of three does not divide the grid of four: only the built model knows."""
+    short = replace(light, training=replace(light.training, num_epochs=1))
+    space = read_space(["model.semantic_pool=1,3"], short)
+    found = search(short, space, tmp_path / "study", num_trials=6)
+    by_pool = {t.params["model.semantic_pool"]: t.state.name for t in trials(tmp_path / "study")}
+    assert by_pool == {1: "COMPLETE", 3: "PRUNED"}
+    assert found.model.semantic_pool == 1
+
+
+def test_a_trial_that_fails_for_another_reason_is_not_taken_up_again(light: Recipe, tmp_path: Path) -> None:
+    missing = replace(light, data=replace(light.data, store=tmp_path / "later"))
+    space = read_space(["model.head.dropout=0.0,0.5"], missing)
+    for _ in range(2):
+        with pytest.raises(InputError, match="later"):
+            search(missing, space, tmp_path / "study", num_trials=1)
+    assert [trial.state.name for trial in trials(tmp_path / "study")] == ["FAIL", "FAIL"]
+    (tmp_path / "later").symlink_to(light.data.store)
+    search(missing, space, tmp_path / "study", num_trials=1)
+    assert trials(tmp_path / "study")[-1].state.name == "COMPLETE"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
-from gasm_cast.errors import InputError
 from gasm_cast.exchange import FeedForward, GridPositions
 from gasm_cast.geometry import StreamSpec
 
@@ -45,8 +44,6 @@ class SelfAttentionBlock(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         peer, dropout = config.peer, config.exchange.dropout
-        if peer.width % peer.num_heads:
-            raise InputError(f"peer.num_heads must divide peer.width, got {peer.num_heads} and {peer.width}")
         self.num_heads = peer.num_heads
         self.norm = nn.LayerNorm(peer.width)
         self.query_key_value = nn.Linear(peer.width, 3 * peer.width, bias=False)

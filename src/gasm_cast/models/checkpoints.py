@@ -31,7 +31,7 @@ from torch import Tensor
 
 from gasm_cast import __version__
 from gasm_cast.annotations import same_classes
-from gasm_cast.config import Recipe, config_hash, from_table, to_table
+from gasm_cast.config import Recipe, RecipeError, config_hash, from_table, to_table
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
 from gasm_cast.geometry import Grid, StreamSpec
@@ -69,7 +69,7 @@ class ModelCard:
         """A model of this kind with fresh weights.
 
         Raises:
-            InputError: if the recipe does not fit the features.
+            RecipeError: if the recipe does not fit the features.
         """
         try:
             return build_model(
@@ -80,7 +80,7 @@ class ModelCard:
                 num_groups=self.num_groups,
             )
         except ValueError as error:
-            raise InputError(
+            raise RecipeError(
                 f"model {self.recipe.model.kind!r} does not fit these features: {error}"
             ) from None
 

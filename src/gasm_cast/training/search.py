@@ -110,7 +110,11 @@ def search(
     while (num_settled := len(_settled(study))) < num_trials:
         trial = study.ask()
         overrides = {field.key: field.suggest(trial) for field in space}
-        outcome = _run_trial(trial, recipe, overrides, folder / "trials")
+        try:
+            outcome = _run_trial(trial, recipe, overrides, folder / "trials")
+        except InputError:  # left running, the trial would be taken up, and fail, in every later call
+            study.tell(trial, state=TrialState.FAIL)
+            raise
         study.tell(trial, outcome.top1, outcome.state)
         printer.print(
             f"trial {num_settled + 1}/{num_trials}  {outcome.text}: {describe(overrides)}",
@@ -174,7 +178,7 @@ def _run_trial(trial: Trial, recipe: Recipe, overrides: Mapping[str, Any], folde
         outcome = _Outcome(TrialState.PRUNED, "given up")
     except TrainingDivergedError as error:
         outcome = _Outcome(TrialState.PRUNED, f"diverged ({error})")
-    except RecipeError as error:  # values that do not go together, as heads that do not divide a width
+    except RecipeError as error:  # values that do not go together, or not with the features
         return _Outcome(TrialState.PRUNED, f"impossible ({error})")
     else:
         *_, last = run.events("epoch")
