@@ -73,7 +73,8 @@ def test_early_scores_are_those_of_each_clip_alone(
         assert layers == max(int(view.layers_used) for view in views)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_scores_early_as_the_processor_does(
     make_run: MakeRun, store: FeatureStore, scored_ids: list[str]
 ) -> None:

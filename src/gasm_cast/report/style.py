@@ -19,14 +19,15 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from gasm_cast.files import atomic_path
+from gasm_cast.palette import ACCENT, INK, MUTED, RULE, SECOND
 
 PALETTE: Mapping[str, str] = MappingProxyType(
     {
-        "ink": "#1a1d21",
-        "muted": "#5f6873",
-        "rule": "#d9dde2",
-        "accent": "#0b62b8",
-        "second": "#c2571a",
+        "ink": INK,
+        "muted": MUTED,
+        "rule": RULE,
+        "accent": ACCENT,
+        "second": SECOND,
         "third": "#00795c",
         "fourth": "#8a4f9e",
         "fifth": "#7a6a00",

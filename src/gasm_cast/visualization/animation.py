@@ -12,10 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from gasm_cast.palette import ACCENT, RULE
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, part_of_frame
 from gasm_cast.visualization.layers import heat_scale, layer_name, map_at_frame
-from gasm_cast.visualization.style import ACCENT, RULE, axes_at, heat_over, look, show, text_at
+from gasm_cast.visualization.style import axes_at, heat_over, look, show, text_at
 
 _PANEL_IN = 2.4
 _DPI = 100

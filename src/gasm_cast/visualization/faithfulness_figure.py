@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from gasm_cast.palette import ACCENT, INK, MUTED, SECOND
 from gasm_cast.visualization.explaining import Explanation
 from gasm_cast.visualization.faithfulness import Faithfulness
-from gasm_cast.visualization.style import ACCENT, INK, MUTED, SECOND, heading, look
+from gasm_cast.visualization.style import heading, look
 
 
 def draw_faithfulness(faithfulness: Faithfulness, explanation: Explanation) -> Figure:

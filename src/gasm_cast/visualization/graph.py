@@ -8,22 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from gasm_cast.geometry import Grid, cells
+from gasm_cast.palette import INK, MUTED, RULE
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, GraphArrays, shown_frame
 from gasm_cast.visualization.patches import centre, outline, patch_name
-from gasm_cast.visualization.style import (
-    ADJACENT,
-    CHOSEN,
-    INK,
-    MUTED,
-    RULE,
-    SIMILAR,
-    axes_at,
-    heading,
-    look,
-    quiet,
-    show,
-)
+from gasm_cast.visualization.style import ADJACENT, CHOSEN, SIMILAR, axes_at, heading, look, quiet, show
 
 _SIDE_IN = 3.3
 _BARS_IN = 2.6

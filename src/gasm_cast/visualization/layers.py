@@ -10,21 +10,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gasm_cast.palette import ACCENT, MUTED, RULE
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, part_of_frame, shown_frame
-from gasm_cast.visualization.style import (
-    ACCENT,
-    MUTED,
-    RULE,
-    axes_at,
-    bars,
-    heading,
-    heat_colours,
-    heat_over,
-    look,
-    show,
-    text_at,
-)
+from gasm_cast.visualization.style import axes_at, bars, heading, heat_colours, heat_over, look, show, text_at
 
 LAYER_NAMES = ("basic", "pattern", "action")
 """What the layers of the three-layer form are meant to find: correspondences of growing scope."""

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gasm_cast.geometry import cells
+from gasm_cast.palette import ACCENT, MUTED, RULE
 from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
 from gasm_cast.visualization.explaining import Explanation, shown_frame
 from gasm_cast.visualization.layers import layer_name
 from gasm_cast.visualization.patches import outline, patch_name
-from gasm_cast.visualization.style import ACCENT, CHOSEN, MUTED, RULE, axes_at, heading, look, show
+from gasm_cast.visualization.style import CHOSEN, axes_at, heading, look, show
 
 TIME = "viridis"
 _PANEL_IN = 1.3

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
-INK, MUTED, RULE = "#1a1d21", "#5f6873", "#d9dde2"
-ACCENT, SECOND = "#0b62b8", "#c2571a"
+from gasm_cast.palette import ACCENT, INK, MUTED, RULE
+
 ADJACENT, SIMILAR, CHOSEN = "#4cc9f0", "#ffb703", "#ffffff"
 """Colours of edges on frames: they differ in lightness too, for those who see few colours."""
 DPI = 150
