@@ -1,14 +1,18 @@
 """A paper's parts: every number comes from a run, every citation has a source, and it compiles."""
 
+import dataclasses
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gasm_cast import cli, report
+from gasm_cast.ablation import results
+from gasm_cast.config import ModelKind
 from gasm_cast.errors import InputError
 from gasm_cast.report.literature import PUBLISHED
 from gasm_cast.report.numbers import Numbers, macro_name
@@ -42,6 +46,57 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["paper", *map(str, paths), "--out", str(out), "--ablation", str(study)]
     assert cli.main(arguments) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def wide_paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As large as papers get: a study of 13 models and one of 38 variants, and 174 classes."""
+    folder = tmp_path_factory.mktemp("wide")
+    names = [f"Putting something {c} on a surface" for c in range(174)]
+    kinds = get_args(ModelKind)
+    models = {f"{kinds[m % len(kinds)]} without feed-forward, {m}": kinds[m % len(kinds)] for m in range(12)}
+    study = folder / "models"
+    rows: list[dict[str, object]] = []
+    for m, (name, kind) in enumerate({"base": kinds[0], **models}.items()):
+        runs = [f"model-{m}/seed-{seed}" for seed in ((0, 1) if m == 0 else (0,))]  # every column is there
+        for seed, run in enumerate(runs):
+            write_run(
+                study / run,
+                kind=kind,
+                seed=seed,
+                skill=3.0,
+                num_clips=200,
+                names=names,
+                group_of_class=[c % 40 for c in range(174)],
+                group_names=[f"group {g}" for g in range(40)],
+            )
+        rows.append({"name": name, "runs": runs, "comparison": {} if m else None})
+    (study / "ablation.json").write_text(json.dumps(rows))
+    write_study(folder / "variants")
+    out = folder / "paper"
+    assert cli.main(["paper", str(study), "--out", str(out), "--ablation", str(folder / "variants")]) == 0
+    return out
+
+
+def write_study(folder: Path) -> None:
+    """Tables of a study as `ablate` writes them: 38 variants in four groups, with long names."""
+    folder.mkdir()
+    base = results.Row("base", "", "0123456789", (), (0, 1, 2), (0.72, 0.71, 0.73), 471_000, 99.0, None)
+    against = {"difference": -0.105, "interval": (-0.134, -0.078), "p_value": 0.0002}
+    variants = [
+        dataclasses.replace(
+            base,
+            name=f"verb groups in layer {v} only",
+            group=("graph", "exchange", "supervision", "input")[v // 10],
+            num_parameters=9_980_000,
+            comparison=against,
+            corrected_p=0.0076,
+        )
+        for v in range(38)
+    ]
+    results.write(
+        [base, *variants], folder, "Variants of the base recipe, 3 seeds, compared on the same clips"
+    )
 
 
 def macros(paper: Path) -> dict[str, str]:
@@ -106,16 +161,37 @@ def test_a_study_without_result_is_refused(make_run: MakeRun, tmp_path: Path) ->
     assert not (tmp_path / "paper").exists()
 
 
+def test_names_that_cannot_be_read_in_a_figure_stand_in_a_table(paper: Path, wide_paper: Path) -> None:
+    assert not (paper / "tables" / "confused.tex").exists()
+    assert "on a surface" in (wide_paper / "tables" / "confused.tex").read_text()
+    width_pt = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", confusion_of(wide_paper)).group(1))  # type: ignore[union-attr]
+    assert width_pt < 72 * 6.4  # a page's, so that it is not shrunk
+
+
+def confusion_of(paper: Path) -> bytes:
+    return (paper / "figures" / "confusion.pdf").read_bytes()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     not (shutil.which("pdflatex") and shutil.which("bibtex")), reason="no LaTeX on this machine"
 )
-def test_it_compiles_without_a_warning(paper: Path) -> None:
-    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main"]
-    for command in (latex, ["bibtex", "main"], latex, latex):
+@pytest.mark.parametrize("which", ["paper", "wide_paper"])
+def test_it_compiles_without_a_warning_and_fits_the_page(which: str, request: pytest.FixtureRequest) -> None:
+    paper: Path = request.getfixturevalue(which)
+    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error"]
+    # A table that is too wide is scaled; this shows those that had to be.
+    unscaled = r"\AtBeginDocument{\renewcommand{\resizebox}[3]{#3}}\input{main}"
+    main = [*latex, "main"]
+    for command in (main, ["bibtex", "main"], main, main, [*latex, "-jobname=unscaled", unscaled]):
         done = subprocess.run(command, cwd=paper, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
     log = (paper / "main.log").read_text(errors="replace")
     assert "Overfull" not in log
     assert "Warning" not in log
     assert (paper / "main.pdf").stat().st_size > 50_000
+    assert "Overfull" not in (paper / "unscaled.log").read_text(errors="replace")
+    # Nothing floats in among the references.
+    (num_pages,) = map(int, re.findall(r"Output written on main.pdf \((\d+) pages", log))
+    pages = re.findall(r"\\newlabel\{(?:tab|fig):[^}]*\}\{\{\d+\}\{(\d+)\}", (paper / "main.aux").read_text())
+    assert max(map(int, pages)) < num_pages

@@ -15,6 +15,7 @@ def test_models_have_the_names_of_their_study_and_all_names_differ(tmp_path: Pat
         ("base", "base", "gasm-cast"),
         ("linear", "linear", "linear"),
         ("linear, time pooled", "linear-time-pooled", "linear"),
+        ("no graph", "no-graph", "gasm-cast"),
     ]
     rows: list[dict[str, object]] = []
     for name, folder, kind in variants:
@@ -23,7 +24,7 @@ def test_models_have_the_names_of_their_study_and_all_names_differ(tmp_path: Pat
         rows.append({"name": name, "runs": runs, "comparison": None if name == "base" else {}})
     (study / "ablation.json").write_text(json.dumps(rows))
     groups = read_groups([study])
-    assert list(groups) == ["gasm-cast", "linear", "linear, time pooled"]
+    assert list(groups) == ["gasm-cast", "linear", "linear, time pooled", "no graph"]
     assert [run.name for run in groups["linear, time pooled"]] == [
         "linear, time pooled, seed 0",
         "linear, time pooled, seed 1",
@@ -31,7 +32,7 @@ def test_models_have_the_names_of_their_study_and_all_names_differ(tmp_path: Pat
     # Runs of no study are told apart by their folders, and by their hash where that is not enough.
     others = [write_run(tmp_path / folder, kind="linear") for folder in ("a/probe", "b/probe", "c/other")]
     hashes = [read_groups([path])["linear"][0].recipe_hash for path in others]
-    assert list(read_groups([study, *others]))[3:] == [
+    assert list(read_groups([study, *others]))[4:] == [
         f"linear (probe) ({hashes[0]})",
         f"linear (probe) ({hashes[1]})",
         "linear (other)",

@@ -53,6 +53,24 @@ def test_latex_escapes_and_rules() -> None:
     assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 1, 1]
 
 
+def test_latex_writes_a_group_above_its_rows() -> None:
+    columns = (Column("Group"), Column("Variant"), Column("Top-1", "percent"))
+    rows = (("", "base", 0.7), ("a_b", "one", 0.6), ("a_b", "two", 0.5), ("c", "three", 0.4))
+    lines = tables.to_latex(Table("", columns, rows), "tab:x", grouped=True).splitlines()
+    assert lines[lines.index(r"\midrule") - 1 : lines.index(r"\bottomrule")] == [
+        r"Variant & Top-1 \\",
+        r"\midrule",
+        r"base & 70.0 \\",
+        r"\addlinespace",
+        r"\multicolumn{2}{l}{\emph{a\_b}} \\",
+        r"\quad one & 60.0 \\",
+        r"\quad two & 50.0 \\",
+        r"\addlinespace",
+        r"\multicolumn{2}{l}{\emph{c}} \\",
+        r"\quad three & 40.0 \\",
+    ]
+
+
 def test_nothing_is_best_where_all_read_the_same() -> None:
     table = Table("", (Column("x", "percent", best="max"),), ((0.5,), (0.5001,)))
     assert table.best_rows(0) == frozenset()

@@ -4,7 +4,7 @@
 
     main.tex          compiles with pdflatex and bibtex; a frame to write in
     numbers.tex       every figure as a macro
-    tables/*.tex      main result, differences, efficiency, published results, ablation
+    tables/*.tex      main result, differences, confused classes, efficiency, published results, ablation
     figures/*.pdf     vector graphics
     references.bib
 """
@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from gasm_cast.errors import InputError
 from gasm_cast.files import write_text
-from gasm_cast.report import figures, style, tables, views
+from gasm_cast.report import plates, style, tables, views
 from gasm_cast.report.bench import read_bench
-from gasm_cast.report.clustering import confusion_order
 from gasm_cast.report.literature import published_table
+from gasm_cast.report.models import ModelSummary
 from gasm_cast.report.numbers import macro_name, numbers_of
 from gasm_cast.report.record import RunSummary
 from gasm_cast.report.tables import Column, Table
@@ -58,23 +57,26 @@ def write_paper(
         InputError: if the study has no result, `bench` holds no figures, or a file cannot be written.
     """
     rows = [] if ablation is None else _read_rows(ablation)
-    written = {"main": tables.to_latex(main_table(groups), "tab:main", size="footnotesize")}
+    models = [ModelSummary(name, tuple(runs)) for name, runs in groups.items()]
+    written = {"main": _to_latex(main_table(models), "main")}
     if differences:
-        written["differences"] = tables.to_latex(_differences_table(differences), "tab:differences")
-    cost = views.cost([runs[0] for runs in groups.values()])
+        written["differences"] = _to_latex(differences_table(differences), "differences")
+    cost = views.cost([model.first for model in models])
     if bench is not None:
         written["efficiency"] = "\n".join(
-            tables.to_latex(table, "tab:efficiency" if place == 0 else f"tab:efficiency-{grid}")
+            _to_latex(table, "efficiency" if place == 0 else f"efficiency-{grid}")
             for place, (grid, table) in enumerate(read_bench(bench).items())
         )
     elif cost is not None:
-        written["efficiency"] = tables.to_latex(cost, "tab:efficiency")
-    written["published"] = tables.to_latex(published_table(), "tab:published")
+        written["efficiency"] = _to_latex(cost, "efficiency")
+    drawn = plates.draw(models)
+    if not plates.names_are_legible(models[0]):
+        written["confused"] = _to_latex(confused_table(models[0]), "confused")
+    written["published"] = _to_latex(published_table(), "published")
     if ablation is not None:
         written["ablation"] = (ablation / "ablation.tex").read_text(encoding="utf-8")
     for name, text in written.items():
         write_text(out / "tables" / f"{name}.tex", text)
-    drawn = _figures(groups)
     for name, figure in drawn.items():
         style.save(figure, out / "figures" / f"{name}.pdf")
     if ablation is not None and (ablation / "ablation.pdf").exists():
@@ -90,13 +92,15 @@ def write_paper(
             figures={path.stem for path in (out / "figures").glob("*.pdf")},
             ours=tables.escape_latex(ours),
             ours_macro=macro_name(ours),
+            several_seeds=models[0].num_seeds > 1,
+            tests={record["test"] for record in differences},
             difference_macro=macro_name(f"difference {ours} {others[0]}") if differences else None,
             against=tables.escape_latex(others[0]) if others else None,
         ),
     )
 
 
-def main_table(groups: Mapping[str, Sequence[RunSummary]]) -> Table:
+def main_table(models: Sequence[ModelSummary]) -> Table:
     """Accuracy of each model: of a single run with Wilson's interval, of several with their spread."""
     columns = (
         Column("Model"),
@@ -104,60 +108,72 @@ def main_table(groups: Mapping[str, Sequence[RunSummary]]) -> Table:
         Column("Seeds", "count"),
         Column("Params (M)", "number"),
         Column("Top-1", "percent", best="max"),
-        Column("Std over seeds", "percent"),
-        Column("95% of one run", "percent-interval"),
+        Column("Std", "percent"),
+        Column("95% interval", "percent-interval"),
         Column("Top-5", "percent", best="max"),
         Column("Mean class", "percent", best="max"),
     )
     rows = []
-    for name, runs in groups.items():
-        top1 = [run.metrics["top1"]["value"] for run in runs]
-        low, high = runs[0].metrics["top1"]["interval"]
+    for model in models:
+        top1 = model.top1_of_seeds
+        low, high = model.metrics["top1"]["interval"]
+        single = model.num_seeds == 1
+        num_parameters = model.first.num_parameters
         rows.append(
             (
-                name,
-                runs[0].seedless_hash,
-                len(runs),
-                None if runs[0].num_parameters is None else runs[0].num_parameters / 1e6,
-                float(np.mean(top1)),
-                float(np.std(top1, ddof=1)) if len(runs) > 1 else None,
-                (low, high),
-                float(np.mean([run.metrics["top5"]["value"] for run in runs])),
-                float(np.mean([run.metrics["mean_class_accuracy"]["value"] for run in runs])),
+                model.name,
+                model.first.seedless_hash,
+                model.num_seeds,
+                None if num_parameters is None else num_parameters / 1e6,
+                statistics.fmean(top1),
+                None if single else statistics.stdev(top1),
+                (low, high) if single else None,
+                model.metrics["top5"]["value"],
+                model.metrics["mean_class_accuracy"]["value"],
             )
         )
-    first = next(iter(groups.values()))[0]
+    first = models[0].first
     caption = (
         f"Accuracy on the {first.metrics['num_scored']:,} clips of split {first.split}, "
-        f"{len(first.class_names)} classes."
+        f"{len(first.class_names)} classes"
     )
-    return Table(caption, columns, tuple(rows))
+    table = Table(caption, columns, tuple(rows)).without_empty()
+    if any(model.num_seeds > 1 for model in models):
+        table = replace(table, caption=f"{caption}: means over seeds and their standard deviation")
+    return _without_common_seeds(table, {str(model.num_seeds) for model in models})
 
 
-def _differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
+def differences_table(differences: Sequence[Mapping[str, Any]]) -> Table:
     """Narrow enough for a page: what all rows share goes into the caption."""
-    first = differences[0]
-    table = views.comparisons(differences).without("Model", "Clips", "Accuracy")
-    return replace(table, caption=f"{table.caption}, of {first['a']} against other models.")
+    table = views.comparisons(differences).without("Model", "Clips", "Accuracy", "Theirs")
+    table = replace(table, caption=f"{table.caption}, of {differences[0]['a']} against other models")
+    seeds = {str(record[key]) for record in differences for key in ("num_seeds_a", "num_seeds_b")}
+    return _without_common_seeds(table, seeds)
 
 
-def _figures(groups: Mapping[str, Sequence[RunSummary]]) -> dict[str, Figure]:
-    ours = next(iter(groups.values()))[0]
-    matrix = np.array(ours.metrics["confusion"])
-    firsts = [runs[0] for runs in groups.values()]
-    drawn: dict[str, Figure] = {
-        "accuracy": figures.forest(
-            list(groups),
-            [100 * run.metrics["top1"]["value"] for run in firsts],
-            [(100 * low, 100 * high) for low, high in (run.metrics["top1"]["interval"] for run in firsts)],
-            "top-1 accuracy (%) of the first seed, 95% interval",
+def confused_table(model: ModelSummary) -> Table:
+    """The pairs of classes that a model confuses most; names that a matrix has no room for."""
+    table = views.confused_pairs(model)
+    titles = ("First class", "Second class", "First as second", "Second as first")
+    return replace(
+        table,
+        caption=f"{table.caption}, in clips of {model.name}",
+        columns=tuple(
+            replace(column, title=title) for column, title in zip(table.columns, titles, strict=True)
         ),
-        "confusion": figures.confusion(matrix, ours.class_names, confusion_order(matrix)),
-        "reliability": figures.reliability(ours.metrics["calibration"]["bins"], ours.name),
-    }
-    if len(ours.metrics["layers"]) > 1:
-        drawn["layers"] = figures.layer_accuracy({ours.name: ours.metrics["layers"]}, "group_top1")
-    return drawn
+    )
+
+
+def _without_common_seeds(table: Table, seeds: set[str]) -> Table:
+    """The number of seeds in the caption, where all rows have the same."""
+    if len(seeds) > 1:
+        return table
+    (num,) = seeds
+    return replace(table.without("Seeds"), caption=f"{table.caption}, {num} seed{'s' * (num != '1')} each")
+
+
+def _to_latex(table: Table, name: str) -> str:
+    return tables.to_latex(table, f"tab:{name}", size="footnotesize")
 
 
 def _read_rows(study: Path) -> list[dict[str, Any]]:

@@ -117,12 +117,13 @@ def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, li
 
 def _names(firsts: Sequence[RunSummary]) -> list[str]:
     """A name for each of these runs of different recipes; see `read_groups`."""
-    kinds = [run.recipe.model.kind for run in firsts]
+    in_study = [_name_in_study(run.path) for run in firsts]
+    kinds = [run.recipe.model.kind for run, name in zip(firsts, in_study, strict=True) if name is None]
     names: list[str] = []
-    for run, kind in zip(firsts, kinds, strict=True):
+    for run, name in zip(firsts, in_study, strict=True):
+        kind = run.recipe.model.kind
         folder = run.path.parent.name if run.path.name.startswith("seed-") else run.path.name
-        name = _name_in_study(run.path) or (kind if kinds.count(kind) == 1 else f"{kind} ({folder})")
-        names.append(name)
+        names.append(name or (kind if kinds.count(kind) == 1 else f"{kind} ({folder})"))
     return [
         name if names.count(name) == 1 else f"{name} ({run.recipe_hash})"
         for name, run in zip(names, firsts, strict=True)

@@ -74,6 +74,12 @@ class Table:
             rows=tuple(tuple(row[c] for c in kept) for row in self.rows),
         )
 
+    def without_empty(self) -> Table:
+        """The table without the columns that have no value in any row."""
+        titles = [column.title for column in self.columns]
+        values = dict(zip(titles, zip(*self.rows, strict=True), strict=True))
+        return self.without(*(title for title in titles if all(value is None for value in values[title])))
+
     def best_rows(self, column: int) -> frozenset[int]:
         """Rows whose value in the column is written as the best one; none if all rows are."""
         wanted = self.columns[column].best
@@ -168,24 +174,21 @@ def to_latex(
     label: str,
     *,
     size: Literal["small", "footnotesize"] = "small",
-    merge_first: bool = False,
+    grouped: bool = False,
 ) -> str:
-    """The table as a LaTeX float with the rules of the package booktabs, the only one it needs.
+    """The table as a LaTeX float; it needs the packages booktabs and graphicx.
+
+    A table that is wider than the page is scaled to it: better small than cut off.
 
     Args:
         table: The table.
         label: What references call it.
         size: Size of its letters.
-        merge_first: Write a value of the first column only where it changes, with a little
-            space above.
+        grouped: The first column is the group of its row; it becomes a line above the rows of
+            each group, which must stand together.
     """
 
-    def repeats(row: int) -> bool:
-        return merge_first and row > 0 and table.rows[row][0] == table.rows[row - 1][0]
-
     def cell(row: int, column: int) -> str:
-        if column == 0 and repeats(row):
-            return ""
         kind = table.columns[column].kind
         if kind == "citation":
             key, _, place = table.text(row, column).partition(", ")
@@ -195,27 +198,31 @@ def to_latex(
             text = rf"\texttt{{{text}}}"
         return rf"\textbf{{{text}}}" if row in table.best_rows(column) else text
 
-    columns = range(len(table.columns))
-    alignment = "".join("l" if column.is_text else "r" for column in table.columns)
+    columns = range(1 if grouped else 0, len(table.columns))
+    alignment = "".join("l" if table.columns[column].is_text else "r" for column in columns)
     body = []
     for row in range(len(table.rows)):
-        if merge_first and row > 0 and not repeats(row):
-            body.append(r"\addlinespace")
-        body.append(" & ".join(cell(row, column) for column in columns) + r" \\")
+        group = table.rows[row][0]
+        if grouped and row > 0 and group != table.rows[row - 1][0]:
+            heading = rf"\emph{{{escape_latex(table.text(row, 0))}}}"
+            body += [r"\addlinespace", rf"\multicolumn{{{len(columns)}}}{{l}}{{{heading}}} \\"]
+        indent = r"\quad " if grouped and group else ""
+        body.append(indent + " & ".join(cell(row, column) for column in columns) + r" \\")
     return "\n".join(
         [
-            r"\begin{table}[t]",
+            r"\begin{table}[htbp]",
             r"\centering",
             rf"\{size}",
             rf"\caption{{{escape_latex(table.caption)}}}",
             rf"\label{{{label}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
-            " & ".join(escape_latex(column.title) for column in table.columns) + r" \\",
+            " & ".join(escape_latex(table.columns[column].title) for column in columns) + r" \\",
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
             "",
         ]
