@@ -95,11 +95,13 @@ def test_it_loads_nothing(page: Page) -> None:
 
 def test_clips_are_shown_where_their_videos_are_at_hand(page: Page) -> None:
     cards = [attrs for tag, attrs in page.elements if tag == "article" and attrs.get("class") == "card"]
-    strips = [attrs for tag, attrs in page.elements if tag == "img"]
+    strips = [attrs for tag, attrs in page.elements if tag == "img" and attrs.get("class") != "still"]
+    stills = {attrs["alt"] for tag, attrs in page.elements if attrs.get("class") == "still"}
     assert len(cards) == 9  # 3 hard cases, 3 that one model gets right and 3 that the other does
     shown = {attrs["alt"] for attrs in strips}
     ours = report.read_run(page.folder / "ours")
     assert shown == {f"clip {clip}" for clip in hard_cases([ours], 2)}
+    assert stills == {f"Four frames of {alt}" for alt in shown}
     assert page.words.count("video not at hand") == 9 - len(strips)
 
 

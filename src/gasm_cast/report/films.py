@@ -7,7 +7,7 @@ bounded however long the video is; and heat maps can be laid over it frame by fr
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,12 @@ from gasm_cast.video import Sampling, VideoError, sample_clip
 
 FRAME_PX = 192
 _MAX_WIDTH_PX = 16_383  # of a WebP picture
+_STILL_PX = 128
 _FILM_QUALITY = 72
 _PICTURE_QUALITY = 85  # thin lines and letters
+_STILL_QUALITY = 82
+
+Frame = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class FilmStrip:
     num_frames: int
     width_px: int
     height_px: int
+    still_uri: str
+    """Four of the frames, or four and the same under attention, for a page on paper."""
     overlay_uri: str | None = None
     """The same frames under what the model attends to."""
 
@@ -48,7 +54,9 @@ class FilmStrip:
                 [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
             )
         strip = np.concatenate(list(frames), axis=1)
-        return cls(_webp(strip, _FILM_QUALITY), num_frames, width, height)
+        first, second, third, fourth = _four(list(frames))
+        still = _still([[first, second], [third, fourth]])
+        return cls(_webp(strip, _FILM_QUALITY), num_frames, width, height, still)
 
     @classmethod
     def of_animation(cls, path: Path) -> FilmStrip:
@@ -63,30 +71,57 @@ class FilmStrip:
         plain, attention = folder / "frames.webp", folder / "attention.webp"
         if not (plain.exists() and attention.exists()):
             return None
-        pixels = cv2.imread(str(plain), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise InputError(f"{plain} is not a picture; explain the clip again")
+        pixels = _read(plain)
         size, width = pixels.shape[:2]  # frames of an explanation are square
+        num_frames = width // size
+        rows = [_four(np.split(strip, num_frames, axis=1)) for strip in (pixels, _read(attention))]
         return cls(
-            _webp_uri(plain.read_bytes()), width // size, size, size, _webp_uri(attention.read_bytes())
+            _uri(plain.read_bytes(), "webp"),
+            num_frames,
+            size,
+            size,
+            _still(rows),
+            _uri(attention.read_bytes(), "webp"),
         )
 
 
 def picture(path: Path) -> str:
     """A picture file as the address of its own content, smaller than the file."""
+    return _webp(_read(path), _PICTURE_QUALITY)
+
+
+def _read(path: Path) -> Frame:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(f"{path} is not a picture; explain the clip again")
-    return _webp(pixels[..., ::-1], _PICTURE_QUALITY)
+    return np.asarray(pixels[..., ::-1])
 
 
-def _webp(pixels: UInt8[np.ndarray, "height width 3"], quality: int) -> str:
+def _four(frames: Sequence[Frame]) -> list[Frame]:
+    """The middle frames of the four quarters."""
+    return [frames[(2 * quarter + 1) * len(frames) // 8] for quarter in range(4)]
+
+
+def _still(rows: Sequence[Sequence[Frame]]) -> str:
+    # JPEG: a browser puts it into a PDF as it is, and other pictures without any compression of theirs.
+    height, width, _ = rows[0][0].shape
+    size = (max(1, round(width * _STILL_PX / height)), _STILL_PX)
+    lines = [
+        np.concatenate([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in row], axis=1)
+        for row in rows
+    ]
+    pixels = np.concatenate(lines, axis=0)
+    _, encoded = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _STILL_QUALITY])
+    return _uri(encoded.tobytes(), "jpeg")
+
+
+def _webp(pixels: Frame, quality: int) -> str:
     _, encoded = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
-    return _webp_uri(encoded.tobytes())
+    return _uri(encoded.tobytes(), "webp")
 
 
-def _webp_uri(content: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def film_strips(annotations: Path, split: str, ids: Iterable[str]) -> dict[str, FilmStrip]:

@@ -130,7 +130,7 @@ for (const list of all('[role="tablist"]')) {
 const FRAMES_PER_SEC = 8;
 for (const player of all(".player")) {
   const count = Number(player.dataset.frames);
-  const strips = all("img", player);
+  const strips = all(".film img", player);
   const controls = player.querySelector(".controls");
   const button = controls.querySelector("button");
   const slider = controls.querySelector("input");
