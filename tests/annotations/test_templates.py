@@ -45,6 +45,19 @@ def test_a_direction_without_its_mirror_image_must_not_be_flipped() -> None:
     assert flip_labels(names).tolist() == [-1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["Swiping left", "Waving"], [-1, 1]),
+        (["Swiping Left", "Waving", "Swiping Right"], [2, 1, 0]),  # as Jester writes its classes
+        (["turn_left", "turn_right", "upright"], [1, 0, 2]),  # folders
+        (["Turning right after left", "Leaving right away", "TURN LEFT"], [-1, 1, -1]),
+    ],
+)
+def test_sides_however_they_are_written(names: list[str], labels: list[int]) -> None:
+    assert flip_labels(names).tolist() == labels
+
+
 def test_groups_of_the_official_classes(ssv2_names: tuple[str, ...]) -> None:
     labels, names = coarse_groups(ssv2_names)
     assert len(names) == len(set(names)) == 52

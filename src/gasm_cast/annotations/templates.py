@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64
 
-_SIDES = {"left": "right", "right": "left"}
-_SIDE = re.compile(r"\b(?:left|right)\b", re.IGNORECASE)
-_DIRECTION = re.compile(r"\b(?:from|to|towards?|the|on|camera)\s+(?:left|right)\b", re.IGNORECASE)
+_SIDES = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}
+_SIDES |= {right: left for left, right in _SIDES.items()}
+_SIDE = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(_SIDES)})(?![A-Za-z])")
+_AT_ONCE = re.compile(r"\bright (?:out|away|now|after|before)\b", re.IGNORECASE)
+"""Where `right` is no side, as in `pulling it right out`."""
 
 
 def strip_brackets(template: str) -> str:
@@ -48,15 +50,15 @@ def flip_pairs(class_names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 def flip_labels(class_names: Sequence[str]) -> Int64[np.ndarray, " classes"]:
     """Label that each class takes in a mirror; -1 where no class of the list is right.
 
-    -1 is a class that names a direction but whose mirror image is not in the list, as in
-    a subset with `Pushing something from left to right` alone: its clips must not be
-    mirrored.
+    -1 is a class that names a side but whose mirror image is not in the list, as in a
+    subset with `Pushing something from left to right` or `Swiping left` alone: its clips
+    must not be mirrored.
     """
     labels = np.arange(len(class_names), dtype=np.int64)
     for first, second in flip_pairs(class_names):
         labels[first], labels[second] = second, first
     for index, name in enumerate(class_names):
-        if labels[index] == index and _DIRECTION.search(name):
+        if labels[index] == index and _SIDE.search(_AT_ONCE.sub("", name)):
             labels[index] = -1
     return labels
 
@@ -67,4 +69,4 @@ def _verb(name: str) -> str:
 
 
 def _mirrored(name: str) -> str:
-    return _SIDE.sub(lambda match: _SIDES[match[0].lower()], name)
+    return _SIDE.sub(lambda match: _SIDES[match[0]], name)
