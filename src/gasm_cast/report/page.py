@@ -89,16 +89,31 @@ def build(
 def _context(
     models: Sequence[ModelSummary], comparisons: Sequence[PairedComparison], num_clips: int
 ) -> dict[str, Any]:
+    """Everything that the page's template prints, section by section."""
     primary, marked = models[0], _marked(models[1:])
-    runs = [run for model in models for run in model.runs]
-    records = [comparison.record for comparison in comparisons]
-    model_rows, axis = views.models(models)
     cost = views.cost([replace(model.first, name=model.name, metrics=model.metrics) for model in models])
-    confused = views.confused_pairs(primary)
-    matrix = np.array(primary.metrics["confusion"])
-    order = confusion_order(matrix)
     explained = [clip for run in primary.runs for clip in clip_views.explanations(run)]
     context: dict[str, Any] = {
+        **_opening(models, marked),
+        **_accuracy(models, [comparison.record for comparison in comparisons]),
+        "layers": _layer_figures(primary),
+        **_classes(primary, marked),
+        "calibration": _calibration_figures(primary),
+        "calibration_sentence": sentences.calibration(primary),
+        "cost_table": views.table(cost) if cost else None,
+        "cost_sentence": sentences.cost(models),
+        "curves": _curves([primary, *marked]),
+        "explained": explained,
+        **_clip_groups([primary, *marked], models, comparisons, explained, num_clips),
+        "provenance": [views.provenance(run) for model in models for run in model.runs],
+        "version": __version__,
+    }
+    return context | {"sections": _sections(context)}
+
+
+def _opening(models: Sequence[ModelSummary], marked: Sequence[ModelSummary]) -> dict[str, Any]:
+    primary = models[0]
+    return {
         "title": f"{primary.name} on {primary.first.split}",
         "dataset": primary.first.recipe.data.annotations.name,
         "split": primary.first.split,
@@ -107,14 +122,32 @@ def _context(
         "num_unmarked": len(models) - 1 - len(marked),
         "several_seeds": any(model.num_seeds > 1 for model in models),
         "headline": sentences.headline(primary),
+        "light_palette": style.css_variables(style.PALETTE),
+        "dark_palette": style.css_variables(style.DARK_PALETTE),
+    }
+
+
+def _accuracy(models: Sequence[ModelSummary], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    primary = models[0]
+    rows, axis = views.models(models)
+    return {
         "lede": sentences.lede(primary, records),
         "counts_sentence": sentences.counts(primary),
         "interval_sentence": sentences.intervals(models),
-        "models": model_rows,
+        "models": rows,
         "axis": axis,
         "comparison_table": views.table(views.comparisons(records)) if records else None,
         "unscored": [*primary.metrics["failed"], *primary.metrics["missing"]],
-        "layers": _layer_figures(primary),
+    }
+
+
+def _classes(primary: ModelSummary, marked: Sequence[ModelSummary]) -> dict[str, Any]:
+    """Classes, verb groups, and the confusion matrix that the page's script reads too."""
+    matrix = np.array(primary.metrics["confusion"])
+    order = confusion_order(matrix)
+    confused = views.confused_pairs(primary)
+    names_in_row = {r: f"{row[0]}\n{row[1]}" for r, row in enumerate(confused.rows)}
+    return {
         "classes": views.classes(primary, marked),
         "verb_groups": views.verb_groups(primary, marked),
         "confusion": _figure(
@@ -122,39 +155,26 @@ def _context(
             "Confusion matrix",
             "Its largest entries are listed in the table below.",
         ),
-        "confused_table": views.table(
-            confused, {r: f"{row[0]}\n{row[1]}" for r, row in enumerate(confused.rows)}
-        ),
-        "calibration": _calibration_figures(primary),
-        "calibration_sentence": sentences.calibration(primary),
-        "cost_table": views.table(cost) if cost else None,
-        "cost_sentence": sentences.cost(models),
-        "curves": _curves([primary, *marked]),
-        "explained": explained,
-        **_clip_groups([primary, *marked], models, comparisons, explained, num_clips),
-        "provenance": [views.provenance(run) for run in runs],
-        "version": __version__,
-        "light_palette": style.css_variables(style.PALETTE),
-        "dark_palette": style.css_variables(style.DARK_PALETTE),
+        "confused_table": views.table(confused, names_in_row),
         "data": _script_data(primary, order),
     }
-    context["sections"] = [
-        (id, text)
-        for id, text, shown in (
-            ("accuracy", "Accuracy", True),
-            ("layers", "Layers", context["layers"]),
-            ("classes", "Classes", True),
-            ("confusions", "Confusions", True),
-            ("calibration", "Calibration", True),
-            ("cost", "Cost", True),
-            ("training", "Training", context["curves"]),
-            ("explained", "Explained", context["explained"]),
-            ("clips", "Clips", context["hard"] or context["differences"]),
-            ("provenance", "Provenance", True),
-        )
-        if shown
-    ]
-    return context
+
+
+def _sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Anchor and title of each section that the page has."""
+    sections = (
+        ("accuracy", "Accuracy", True),
+        ("layers", "Layers", context["layers"]),
+        ("classes", "Classes", True),
+        ("confusions", "Confusions", True),
+        ("calibration", "Calibration", True),
+        ("cost", "Cost", True),
+        ("training", "Training", context["curves"]),
+        ("explained", "Explained", context["explained"]),
+        ("clips", "Clips", context["hard"] or context["differences"]),
+        ("provenance", "Provenance", True),
+    )
+    return [(anchor, title) for anchor, title, shown in sections if shown]
 
 
 def _marked(others: Sequence[ModelSummary]) -> list[ModelSummary]:
