@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gasm_cast.backbones import Backbone, SemanticFrames, load_backbone
 from gasm_cast.backbones.classic_motion import CELLS as MOTION_CELLS
-from gasm_cast.backbones.classic_motion import DESCRIPTORS, DIRECTIONS, SEGMENTS, ClassicMotion
+from gasm_cast.backbones.classic_motion import DESCRIPTORS, DIRECTIONS, ClassicMotion
 from gasm_cast.backbones.classic_semantic import HUES, LEVELS, ClassicSemantic, describe_frame
+from gasm_cast.backbones.contract import SEGMENTS
 from gasm_cast.backbones.mirroring import mirrored_channels
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, StreamSpec

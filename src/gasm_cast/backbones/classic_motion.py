@@ -38,12 +38,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int, Shaped, UInt8
 
-from gasm_cast.backbones.contract import CLIP_FRAMES, Stream, check_frames
+from gasm_cast.backbones.contract import CLIP_FRAMES, SEGMENTS, Stream, check_frames
 from gasm_cast.backbones.directions import direction_histograms, gradient, mirrored_directions
 from gasm_cast.geometry import Grid, StreamSpec
 
 SIZE_PX: Final = 224
-SEGMENTS: Final = 8
 CELLS: Final = 4
 DIRECTIONS: Final = 8
 REDUCTION: Final = 2

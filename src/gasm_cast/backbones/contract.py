@@ -23,7 +23,10 @@ SemanticFrames = Literal["mean", "middle", 8, 16]
 """How a clip's frames become semantic tokens: averaged, one of them, or time is kept."""
 
 CLIP_FRAMES = 16
-"""Frames of a clip; segment t of 8 covers frames 2t and 2t + 1."""
+"""Frames of a clip."""
+
+SEGMENTS = 8
+"""Motion tokens of a clip; segment t covers frames 2t and 2t + 1."""
 
 
 @runtime_checkable

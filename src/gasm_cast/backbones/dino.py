@@ -107,6 +107,7 @@ class ImageBackbone:
         if patches.shape[1] != PATCHES**2:
             raise RuntimeError(f"{self.name} gave {patches.shape[1]} patch tokens, expected {PATCHES**2}")
         maps = rearrange(patches, "(b f) n c -> b f n c", b=len(frames))
+        # As `join_frames`, which is of numpy arrays; on the device, since a mean is less to copy.
         tokens = maps.mean(1) if self.semantic_frames == "mean" else rearrange(maps, "b f n c -> b (f n) c")
         result: np.ndarray = tokens.cpu().numpy()
         return result

@@ -1,4 +1,7 @@
-"""The motion backbones on I3D: 16 frames to 8 segments, averaged over space."""
+"""The motion backbones on I3D: 16 frames to 8 segments, averaged over space.
+
+Both networks halve time once; Inception in the form that keeps time afterwards.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import torch
 from jaxtyping import Float32, Shaped
 from torch import Tensor
 
-from gasm_cast.backbones.contract import CLIP_FRAMES, Stream, check_frames
+from gasm_cast.backbones.contract import CLIP_FRAMES, SEGMENTS, Stream, check_frames
 from gasm_cast.backbones.i3d_inception import InceptionI3D
 from gasm_cast.backbones.i3d_resnet import ResNetI3D
 from gasm_cast.backbones.names import I3DName
@@ -22,8 +25,6 @@ from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, StreamSpec
 
 INPUT_SIZE_PX = 224
-SEGMENTS = 8
-"""Both networks halve time once; Inception does in the form that keeps time afterwards."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from gasm_cast.backbones.contract import Backbone, SemanticFrames, Stream
-from gasm_cast.backbones.names import IMAGE_HUB_IDS, VIDEO_HUB_IDS, I3DName
+from gasm_cast.backbones.names import IMAGE_HUB_IDS, VIDEO_HUB_IDS, I3DName, is_i3d
 from gasm_cast.errors import InputError
 
 KNOWN: Final[dict[Stream, tuple[str, ...]]] = {
@@ -53,7 +53,7 @@ def load_backbone(
             from gasm_cast.backbones.classic_motion import ClassicMotion
 
             return ClassicMotion()
-        case "i3d-r50" | "i3d-r50-res5" | "i3d-inception" | "i3d-inception-mixed5c", "motion":
+        case _ if is_i3d(name) and stream == "motion":
             from gasm_cast.backbones.i3d import load_i3d
             from gasm_cast.backbones.placement import Placement
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeGuard, get_args
 
 I3DName = Literal["i3d-r50", "i3d-r50-res5", "i3d-inception", "i3d-inception-mixed5c"]
 """I3D by network and endpoint; their weights are files, not on the hub."""
@@ -35,3 +35,8 @@ VIDEO_HUB_IDS: Final = {
     "vjepa2-vitg-384-ssv2": "facebook/vjepa2-vitg-fpc64-384-ssv2",
 }
 """Video transformers: either stream. Those named ssv2 have seen the labels of Something-Something V2."""
+
+
+def is_i3d(name: str) -> TypeGuard[I3DName]:
+    """Whether a name is one of :data:`I3DName`."""
+    return name in get_args(I3DName)
