@@ -15,6 +15,7 @@ from gasm_cast.models.checkpoints import ModelCard, save_checkpoint
 from gasm_cast.models.gasm_cast import GasmCast
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore, StoreDescription, StoreWriter, StreamDescription
+from gasm_cast.visualization.faithfulness import blank_token
 
 SEMANTIC = StreamSpec(Grid(8, 6, 12), 12)
 MOTION = StreamSpec(Grid(8, 1, 1), 6)
@@ -49,6 +50,27 @@ def make_model_read(model: FusionModel, semantic: torch.Tensor, motion: torch.Te
             liked = weights[0, :, :, token].mean(dim=1) > 1 / weights.shape[-1]
             heads = rearrange(attention.query.weight, "(h d) w -> h d w", h=attention.num_heads)
             heads.mul_(torch.where(liked, 40.0, -40.0)[:, None, None])
+
+
+def make_answer_hang_on(model: FusionModel, semantic: torch.Tensor, motion: torch.Tensor, token: int) -> None:
+    """Set the classifier such that the first class is likely with the patch, whatever the others are."""
+    assert isinstance(model, GasmCast)
+    assert model.ends is not None
+    blank, everything = blank_token(model, semantic), torch.arange(semantic.shape[1])
+    clips = [
+        torch.where(gone[:, None], blank, semantic)
+        for gone in (everything < 0, everything != token, everything == token, everything >= 0)
+    ]
+    linear = model.ends.classifier.project
+    read: list[torch.Tensor] = []
+    handle = linear.register_forward_hook(lambda module, inputs, output: read.append(inputs[0][0]))
+    with torch.no_grad():
+        for clip in clips:
+            model(clip, motion)
+        handle.remove()
+        linear.weight.zero_()
+        linear.bias.zero_()
+        linear.weight[0] = torch.linalg.pinv(torch.stack(read)) @ torch.tensor([3.0, 3.0, -3.0, -3.0])
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Attention lands where it belongs: the right cell of the right frame, with rows that sum to 1."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from tests.visualization.conftest import CLASSES, HOT, SEMANTIC, Hot
+from tests.visualization.conftest import CLASSES, HOT, SEMANTIC, Hot, make_answer_hang_on
 
 from gasm_cast.backbones import CLIP_FRAMES
 from gasm_cast.cli import main
@@ -80,17 +81,22 @@ def test_frames_stand_for_the_times_that_tokens_are_of() -> None:
         )
 
 
-def test_deleting_the_hot_patch_is_felt_and_deleting_the_others_is_not(
-    hot: Hot, explanation: Explanation
-) -> None:
-    faithfulness = measure(hot.model, hot.semantic, hot.motion, explanation)
+def test_deleting_the_hot_patch_is_felt_and_deleting_the_others_is_not(hot: Hot) -> None:
+    model, token = copy.deepcopy(hot.model), int(np.ravel_multi_index(HOT, SEMANTIC.grid.shape))
+    make_answer_hang_on(model, hot.semantic, hot.motion, token)
+    told = explain(model, hot.semantic, hot.motion, class_names=CLASSES, group_names=())
+    assert told.most_read_token() == token
+    faithfulness = measure(model, hot.semantic, hot.motion, told)
     assert faithfulness is not None
-    first, untouched = faithfulness.most_attended_first, faithfulness.most_attended_first[0]
-    assert untouched == pytest.approx(explanation.answer.probabilities.max(), abs=1e-5)
-    assert first[-1] == pytest.approx(faithfulness.least_attended_first[-1], abs=1e-6)
-    assert faithfulness.insertion == pytest.approx(
-        np.trapezoid(faithfulness.least_attended_first, faithfulness.shares)
-    )
+    first, last = faithfulness.most_attended_first, faithfulness.least_attended_first
+    assert first[0] == last[0] == pytest.approx(told.answer.probabilities.max(), abs=1e-5)
+    assert first[-1] == pytest.approx(last[-1], abs=1e-6)
+    # Lost with the very first patches; kept until the very last; in between if the order is random.
+    assert faithfulness.random_area - faithfulness.deletion > 0.15
+    assert faithfulness.insertion - faithfulness.random_area > 0.15
+    assert first[1:].max() < 0.1
+    assert last[:-1].min() > 0.5
+    assert faithfulness.deletion == pytest.approx(np.trapezoid(first, faithfulness.shares))
     assert faithfulness.faithfulness == pytest.approx(faithfulness.insertion - faithfulness.deletion)
 
 

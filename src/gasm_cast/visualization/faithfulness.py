@@ -119,7 +119,7 @@ def _probabilities(
     model: FusionModel, semantic: Tensor, motion: Tensor, deleted: Bool[np.ndarray, "steps tokens"]
 ) -> Float[np.ndarray, "steps classes"]:
     """Probabilities at each step."""
-    blank = _mean_token(model, semantic)
+    blank = blank_token(model, semantic)
     masks = torch.from_numpy(_stored_tokens(deleted, model))
     batches = []
     for start in range(0, len(masks), _BATCH):
@@ -128,8 +128,8 @@ def _probabilities(
     return np.concatenate(batches)
 
 
-def _mean_token(model: FusionModel, semantic: Float[Tensor, "1 tokens width"]) -> Float[Tensor, "1 1 width"]:
-    """Mean of the training tokens; of the clip's own, for a model that does not know the former."""
+def blank_token(model: FusionModel, semantic: Float[Tensor, "1 tokens width"]) -> Float[Tensor, "1 1 width"]:
+    """What a deleted patch becomes: the mean of the training tokens, or of the clip's own where unknown."""
     prepare = model.prepare_semantic
     if not prepare.standardise:
         return semantic.mean(dim=1, keepdim=True)
