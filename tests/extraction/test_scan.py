@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.video.odd_files import BAD, GOOD, cut, encode, flip_bytes, numbered_pictures, textured_pictures
 
+from gasm_cast.annotations import read_annotations, write_annotations
 from gasm_cast.cli import main
 from gasm_cast.errors import InputError
 from gasm_cast.extraction.scan import Scan, scan
@@ -48,6 +49,18 @@ def test_five_labels_four_videos_and_one_more(tmp_path: Path, video: Path) -> No
     }
     assert result.has_problems
     assert result.files == {}
+
+
+def test_a_folder_named_from_here_is_the_folder_that_annotations_name_from_the_root(
+    tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("run/a", "run/b", "walk/c"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(video, tmp_path / "clips" / f"{name}.webm")
+    monkeypatch.chdir(tmp_path)
+    table = read_annotations(Path("clips"), "all")
+    write_annotations(Path("splits"), {"train": table.select([0, 2], "train")})
+    assert found(run(Path("splits"), Path("clips"), decode=False)) == {"file without label": ["b.webm"]}
 
 
 def test_ids_and_contents_in_two_splits(tmp_path: Path, video: Path) -> None:

@@ -7,6 +7,7 @@ counted in two splits) or a *remark* (worth knowing, and handled as documented).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections import defaultdict
@@ -194,8 +195,11 @@ def _join(tables: Sequence[ClipTable], present: Sequence[Path], used: set[Path])
         for clip_id, file in zip(table.ids, table.paths, strict=True):
             if file is None:
                 yield Finding("no file for id", clip_id, split=table.split)
+    # Annotations may name a folder from the root, and a person from where they are.
+    real = functools.cache(Path.resolve)
+    listed = {(real(file.parent), file.name) for file in used}
     for file in present:
-        if file not in used:
+        if (real(file.parent), file.name) not in listed:
             yield Finding("file without label", str(file))
 
 
