@@ -20,7 +20,6 @@ from gasm_cast.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
 
@@ -101,11 +100,10 @@ def run(options: Options) -> int:
     for model, folder in runs.items():
         step(console, "train", out / "recipe.toml", "--out", folder, "--model.kind", model)
         step(console, "evaluate", folder)
-    _measure_costs(runs, recipe)
     validation = read_annotations(recipe.data.annotations, recipe.data.validation_split)
     for clip in _telling_clips(runs["gasm-cast"]):
         step(console, "explain", runs["gasm-cast"], validation.paths[validation.ids.index(clip)])
-    step(console, "report", *runs.values(), "--out", out / "report.html")
+    step(console, "report", *runs.values(), "--cost", "--out", out / "report.html")
 
     headlines = {model: _headline(folder) for model, folder in runs.items()}
     seconds = round(time.perf_counter() - start, 1)
@@ -121,26 +119,6 @@ def run(options: Options) -> int:
         )
     console.print(f"report: {out / 'report.html'}", style="bold", soft_wrap=True)
     return 0
-
-
-def _measure_costs(runs: Mapping[ModelKind, Path], recipe: Recipe) -> None:
-    """Measure the models side by side, and leave what each costs in its run folder."""
-    import dataclasses
-    import json
-
-    from gasm_cast.evaluation.efficiency import Settings, measure
-    from gasm_cast.files import write_text
-    from gasm_cast.models import load_checkpoint
-    from gasm_cast.runs import Run
-
-    models = {kind: load_checkpoint(Run.open(folder).best_checkpoint).model for kind, folder in runs.items()}
-    configs = {str(kind): model.config for kind, model in models.items()}
-    task = models["gasm-cast"].task  # all are trained on the same features and classes
-    settings = Settings(num_classes=task.num_classes, num_groups=task.num_groups, peak=False)
-    rows = measure(configs, task.semantic, task.motion, recipe.training.batch_size, settings)
-    for folder, row in zip(runs.values(), rows, strict=True):
-        cost = {**dataclasses.asdict(row), "grid": str(row.grid), "device": settings.describe()}
-        write_text(folder / "cost.json", json.dumps(cost, indent=2) + "\n")
 
 
 def _headline(folder: Path) -> dict[str, Any]:

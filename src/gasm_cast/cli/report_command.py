@@ -27,6 +27,8 @@ class Options:
     """Clips that the page shows in each group; 0 shows none."""
     explain: int = 0
     """Explain this many of the first model's hardest clips first: their players can then show attention."""
+    cost: bool = False
+    """Measure first what the models cost, side by side; takes some seconds for each on a processor."""
     pdf: bool = False
     """Print the page to a PDF beside it, with a Chromium or Chrome found on this machine."""
 
@@ -35,11 +37,15 @@ def run(options: Options) -> int:
     """Write the page."""
     from gasm_cast.cli import dispatch
     from gasm_cast.cli.compare_command import compare_groups
+    from gasm_cast.cli.costs import measure_runs
     from gasm_cast.report import build, read_groups
     from gasm_cast.report.browser import print_pdf
     from gasm_cast.report.clips import hard_cases
 
     groups = read_groups(options.paths, options.split)
+    if options.cost:
+        measure_runs([runs[0].path for runs in groups.values()])
+        groups = read_groups(options.paths, options.split)
     primary = next(iter(groups.values()))
     for clip in hard_cases(primary, options.explain):
         dispatch("explain", [str(primary[0].path), clip])

@@ -84,13 +84,13 @@ def calibration(model: ModelSummary) -> str:
 
 
 def loss(models: Sequence[ModelSummary]) -> str:
-    """A note where models with and without heads of their layers share a picture of the training loss."""
+    """A note where models with and without auxiliary heads share a picture of the training loss."""
     with_heads = [model.name for model in models if len(model.metrics["layers"]) > 1]
     if not with_heads or len(with_heads) == len(models):
         return ""
     return (
-        f" That of {', '.join(with_heads)} includes the weighted losses of the earlier layers' heads and "
-        "cannot be read against the others."
+        f" That of {', '.join(with_heads)} includes the weighted losses of auxiliary heads and cannot be "
+        "read against the others."
     )
 
 
@@ -103,13 +103,17 @@ def only_right(better: ModelSummary, worse: ModelSummary) -> str:
 
 def cost(models: Sequence[ModelSummary]) -> str:
     """On what the cost was measured, or how it can be."""
-    devices = [run.cost["device"] for model in models for run in model.runs if "device" in run.cost]
-    if devices:
-        return f"Measured on {devices[0]}."
+    costs = [run.cost for model in models for run in model.runs if run.cost]
+    if costs:
+        return "Measured on " + "; on ".join(dict.fromkeys(map(_circumstances, costs))) + "."
     return (
-        "Operations, time and memory were not measured for these runs. `gasm-cast bench model` measures them "
-        "for every kind of model, side by side."
+        "Operations, time and memory were not measured for these runs; `gasm-cast report --cost` measures "
+        "them first, side by side."
     )
+
+
+def _circumstances(cost: Mapping[str, Any]) -> str:
+    return f"{cost['device']}, batches of {cost['batch_size']} clips"
 
 
 def _percent(share: float) -> str:

@@ -200,7 +200,7 @@ def cost(runs: Sequence[RunSummary]) -> Table | None:
         (run.name, run.metrics["top1"]["value"], *of_run) for run, of_run in zip(runs, cells, strict=True)
     )
     return Table(
-        f"Cost of each model, at the batch size of its run: {WHAT}",
+        f"Cost of each model: {WHAT}",
         (Column("Model"), Column("Top-1", "percent", best="max"), *columns),
         rows,
     )
