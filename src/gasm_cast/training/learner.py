@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gasm_cast.config import Recipe
 from gasm_cast.errors import InputError
-from gasm_cast.models import FusionModel
+from gasm_cast.models import FusionModel, mark_batch
 from gasm_cast.training.augmentation import Augmentation, Augmented
 from gasm_cast.training.batches import Batch
 from gasm_cast.training.devices import seed_draws
@@ -94,6 +94,8 @@ class Learner:
         the whole step. DDP averages gradients over processes, hence the factor.
         """
         seen = self.augment(batch, prepared)
+        if self.recipe.training.compile:  # batches of an epoch differ in size by a clip
+            mark_batch(seen.semantic, seen.motion, *seen.targets)
         with self.fabric.no_backward_sync(self.objective, enabled=not batch.ends_step):
             losses = self.objective(seen.semantic, seen.motion, seen.targets)
             self.fabric.backward(losses.sum() * (self.fabric.world_size / batch.num_clips_of_step))
