@@ -134,7 +134,10 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as its suffix says (.pdf, .png, .svg), without a date."""
+    """Write the figure as its suffix says (.pdf, .png, .svg), without a date.
+
+    A PNG has a white ground: its dark letters could not be read on a dark page.
+    """
     dateless: dict[str, dict[str, None]] = {
         ".pdf": {"CreationDate": None},
         ".svg": {"Date": None},
@@ -143,7 +146,8 @@ def save(figure: Figure, path: Path) -> None:
         mpl.rc_context({**_SETTINGS, "svg.hashsalt": path.stem}),
         atomic_path(path) as temporary,
     ):
-        figure.savefig(temporary, metadata=dateless.get(path.suffix, {}), dpi=200)
+        ground = "white" if path.suffix == ".png" else "none"
+        figure.savefig(temporary, metadata=dateless.get(path.suffix, {}), dpi=200, facecolor=ground)
 
 
 def css_variables(palette: Mapping[str, str]) -> str:
