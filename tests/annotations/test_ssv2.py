@@ -102,7 +102,7 @@ def test_broken_class_lists(write_ssv2: WriteSsv2, labels: object, message: str)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "split 'train' is empty"),
+        ("[]", "split 'train' is empty; list its clips there, or choose another split"),
         ("{}", "expected a list"),
         ("[1]", "expected a list"),
         ('[{"template": "Pushing [something]"}]', "entry 1 has no id"),
@@ -115,6 +115,13 @@ def test_broken_split_files(write_ssv2: WriteSsv2, content: str, message: str) -
     (folder / "train.json").write_text(content)
     with pytest.raises(InputError, match=message):
         read_annotations(folder, "train")
+
+
+def test_a_divided_data_set_is_not_to_be_divided_again(write_ssv2: WriteSsv2) -> None:
+    with pytest.raises(
+        InputError, match=r"no split 'all'; it offers train.* `gasm-cast extract` and `train`"
+    ):
+        read_annotations(write_ssv2({"train": [("1", "Pushing [something]")]}), "all")
 
 
 def test_one_id_with_two_labels_is_refused(write_ssv2: WriteSsv2) -> None:

@@ -191,6 +191,6 @@ def test_one_view_or_both(make_run: MakeRun, store: FeatureStore) -> None:
     assert (both.record["num_views"], one.record["num_views"]) == (2, 1)
     assert both.record["num_scored"] == one.record["num_scored"] == 12
     assert not np.allclose(both.predictions.probabilities, one.predictions.probabilities)
-    for wrong in (0, 3):
-        with pytest.raises(InputError, match="view"):
+    for wrong, message in ((0, "at least one view"), (3, r"holds 2 view\(s\) of each clip, so 3 cannot")):
+        with pytest.raises(InputError, match=message):
             protocol.evaluate(loaded, store, table, settings=protocol.Settings(num_views=wrong))

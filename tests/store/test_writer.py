@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, ids: list[str]) -
     with pytest.raises(InputError, match="exists and is not a feature store"):
         write(tmp_path, ids)
     assert list(contents(tmp_path)) == ["thesis.tex"]
+
+
+def test_a_store_that_lost_its_shards_is_told_from_something_else(tmp_path: Path, ids: list[str]) -> None:
+    write(tmp_path / "store", ids)
+    shutil.rmtree(tmp_path / "store" / "shards")
+    with pytest.raises(InputError, match="is a feature store without its folder `shards`; put that back"):
+        write(tmp_path / "store", ids)
 
 
 def test_asked_ids_are_checked(tmp_path: Path) -> None:

@@ -54,7 +54,11 @@ def read_annotations(
     """
     offered = available_splits(path)
     if split not in offered:
-        hint = "; `gasm-cast fit` divides it" if offered == (ALL,) else ""
+        hint = ""
+        if offered == (ALL,):
+            hint = "; `gasm-cast fit` divides it"
+        elif split == ALL:
+            hint = "; it is divided already: `gasm-cast extract` and `train` take it as it is"
         raise InputError(f"{path}: no split {split!r}; it offers {', '.join(offered)}{hint}")
     path = labels_folder(path)
     source = path if split == ALL else split_source(path, split)
@@ -124,7 +128,7 @@ def _table(
     split: str,
 ) -> ClipTable:
     if not rows:
-        raise InputError(f"{source}: split {split!r} is empty")
+        raise InputError(f"{source}: split {split!r} is empty; list its clips there, or choose another split")
     labels = _labels(rows, class_names, source, split)
     kept = _without_repeats(rows, labels, class_names, source)
     num_repeats = len(rows) - len(kept)

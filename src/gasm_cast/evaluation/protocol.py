@@ -121,13 +121,18 @@ def evaluate(
 
     Raises:
         InputError: if the split has no labels, its classes or the store's features are not
-            the model's, or the store has none of its clips.
+            the model's, or the store has none of its clips or not as many views.
     """
     settings = settings or Settings()
     loaded.require_classes(table.class_names)
     loaded.require_store(store)
     clips = ask(table, store)
     num_views = settings.num_views or store.num_views
+    if num_views > store.num_views:
+        raise InputError(
+            f"{store.path} holds {store.num_views} view(s) of each clip, so {num_views} cannot be scored; "
+            "ask for fewer, or extract more with `gasm-cast extract --views`"
+        )
     ask_model = partial(
         score,
         loaded.model.to(settings.device),

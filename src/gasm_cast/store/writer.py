@@ -180,6 +180,11 @@ class StoreWriter:
             and not shards.is_dir()
             and (not self.path.is_dir() or any(self.path.iterdir()))
         ):
+            if (self.path / "manifest.json").is_file():
+                raise InputError(
+                    f"{self.path} is a feature store without its folder `shards`; put that back, or remove "
+                    "the rest to write the store again"
+                )
             raise InputError(f"{self.path} exists and is not a feature store; choose another folder")
         if self._file(self.num_shards).exists():
             raise InputError(
