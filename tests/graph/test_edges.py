@@ -83,7 +83,7 @@ def test_the_whole_clip_is_searched_on_request() -> None:
     assert 23 not in make_edges(grid)(z)[0][0, 0].tolist()
 
 
-def test_lists_that_are_too_short_are_filled_up_with_the_node_itself() -> None:
+def test_lists_that_are_too_short_are_padded_with_the_node_itself() -> None:
     grid = Grid(1, 1, 3)
     neighbours, is_edge = make_edges(grid, 2)(unit_vectors(grid))
     # The middle node touches both others: no candidate is left.

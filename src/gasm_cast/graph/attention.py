@@ -28,8 +28,8 @@ Computation = Literal["dense", "neighbour-list"]
 DENSE_UP_TO = {"cpu": 64, "cuda": 1024}
 """Tokens up to which masked dense attention is the faster computation, by kind of device.
 
-Measured on a CPU by `gasm-cast bench model`; on GPUs short sparse products do not fill the
-machine, and the bound is where gathers were seen to cross dense attention.
+On a CPU it is measured (`gasm-cast bench model`). On a GPU it is a guess, never measured: short
+sparse products do not fill the machine, so the bound is higher.
 """
 
 
@@ -38,7 +38,7 @@ class StreamGraph(NamedTuple):
 
     Attributes:
         neighbours: Nodes that each node is joined to, itself first, `[B, N, K]`.
-        is_edge: False where the list is filled up (a node at the border has fewer), `[B, N, K]`.
+        is_edge: False where the list is padded (a node at the border has fewer), `[B, N, K]`.
         is_adjacent: Edge to a node that touches it on the grid, `[B, N, K]`.
         weights: Attention over the edges, 0 where `is_edge` is false, `[B, H, N, K]`.
         similarity_embedding: Unit vectors z in which similar nodes are sought, `[B, N, W]`.
@@ -172,7 +172,7 @@ class GraphAttention(nn.Module):
         if self.bias is not None:
             every = _every(z)
             logits = logits + rearrange(self.bias(every[:, None], every), "n m h -> h n m")
-        # Lists are filled up with the node itself, which is an edge anyway: no row is empty.
+        # Lists are padded with the node itself, which is an edge anyway: no row is empty.
         allowed = torch.zeros_like(similarity, dtype=torch.bool).scatter(2, neighbours, True)
         logits = logits.masked_fill(~allowed[:, None], float("-inf")).to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=logits)

@@ -102,8 +102,8 @@ class Edges(nn.Module):
             z: Unit vectors; the similarity of two nodes is their product. No gradient flows.
 
         Returns:
-            Node indices, and whether they are edges: lists that are too short are filled up
-            with the node itself and false.
+            Node indices, and whether they are edges. A list with fewer than K edges is padded:
+            its last entries name the node itself and are no edges.
         """
         fixed = self.fixed.expand(len(z), -1, -1)
         valid = self.fixed_valid.expand(len(z), -1, -1)

@@ -22,7 +22,8 @@ from torch.utils.flop_counter import register_flop_formula
 class EdgePattern(NamedTuple):
     """Pattern of a block-diagonal sparse matrix, one block a head of a clip, and of its transpose.
 
-    Rows are nodes, counted over all blocks, R = B H N; entries are edges, R K in all.
+    Of B clips with H heads and N nodes each, the matrix has B H N rows, one a node of a head
+    of a clip. A row has K entries, one an edge of its node.
 
     Attributes:
         starts: Where each row's edges begin.

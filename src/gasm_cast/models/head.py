@@ -11,7 +11,10 @@ from gasm_cast.config import HeadConfig
 from gasm_cast.geometry import StreamSpec
 
 _LEAST_VARIANCE = 1e-6
-"""Added to a variance before its root; standardised channels have variances near 1."""
+"""Added to a variance before its root, whose gradient would be infinite where a channel is constant.
+
+Small beside the variance of a standardised channel, which is near 1.
+"""
 
 
 class TokenWeights(nn.Module):
@@ -80,7 +83,7 @@ class StreamPooling(nn.Module):
             return rearrange(vectors, "(b t) d -> b (t d)", t=self.num_steps)
         over_time = rearrange(vectors, "(b t) d -> b t d", t=self.num_steps)
         variance, mean = torch.var_mean(over_time, dim=1, correction=0)
-        deviation = (variance + _LEAST_VARIANCE).sqrt()  # of a constant channel the root has no gradient
+        deviation = (variance + _LEAST_VARIANCE).sqrt()
         return torch.cat([mean, deviation, over_time.amax(dim=1)], dim=-1)
 
 
