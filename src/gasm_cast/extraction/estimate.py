@@ -14,6 +14,7 @@ from gasm_cast.extraction.reading import Source
 from gasm_cast.store import StoredDtype
 
 _ROUNDS = 10
+"""Tried, of which the first and the last are not timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
