@@ -88,18 +88,24 @@ parent.postMessage(JSON.stringify(found), "*");
 """
 
 
-@pytest.fixture
-def page(make_run: MakeRun, tmp_path: Path) -> Path:
-    ours = report.read_run(make_run("ours"))
-    write_videos(tmp_path / "annotations", hard_cases([ours], 2))
-    write_strips(ours.path / "explanations" / "hard", hard_cases([ours], 1)[0])
-    groups = report.read_groups([ours.path, make_run("linear", kind="linear", skill=1.0)])
-    report.build(groups, tmp_path / "report.html", comparisons=compare_groups(groups), num_clips=2)
-    return tmp_path / "report.html"
+def build_page(make_run: MakeRun, folder: Path, num_seeds: int) -> Path:
+    """A page of two models, the videos of two hard cases and an explanation of one of them."""
+    paths = [make_run(f"ours-{seed}", seed=seed) for seed in range(num_seeds)]
+    groups = report.read_groups([*paths, make_run("linear", kind="linear", skill=1.0)])
+    hard = hard_cases(groups["gasm-cast"], 2)
+    write_videos(folder / "annotations", hard)
+    write_strips(paths[0] / "explanations" / "hard", hard[0])
+    report.build(groups, folder / "report.html", comparisons=compare_groups(groups), num_clips=2)
+    return folder / "report.html"
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_works(page: Path, width: int) -> None:
+SINGLE = r"\d+ of \d+ clips of “.*” were taken for “.*”\."
+SEVERAL = r"\d+ of the \d+ answers that 3 seeds gave to clips of “.*” are “.*”\."
+
+
+@pytest.mark.parametrize(("width", "num_seeds", "cell"), [(390, 1, SINGLE), (1280, 3, SEVERAL)])
+def test_the_page_works(make_run: MakeRun, tmp_path: Path, width: int, num_seeds: int, cell: str) -> None:
+    page = build_page(make_run, tmp_path, num_seeds)
     text = page.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>")
     page.write_text(text, encoding="utf-8")
     frame = page.with_name("frame.html")
@@ -117,7 +123,7 @@ def test_the_page_works(page: Path, width: int) -> None:
     assert found["restored"] == len(NAMES)
     assert found["ascending"] == sorted(found["ascending"])
     assert found["descending"] == found["ascending"][::-1]
-    assert re.match(r"\d+ of \d+ clips of “.*” were taken for “.*”\.", found["cell"])
+    assert re.match(cell, found["cell"])
     assert found["moved"] == "translateX(-18.75%)"
     assert found["pressed"].startswith("Pause clip")
     assert found["overlay"] == [[False, "false"], [True, "true"], [False, "false"]]

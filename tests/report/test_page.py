@@ -173,6 +173,34 @@ def test_every_model_and_class_is_listed_with_its_recipe(page: Page) -> None:
     ] * 5
 
 
+def test_verb_groups_stand_with_their_intervals(page: Page) -> None:
+    groups = report.read_run(page.folder / "ours").metrics["groups"]
+    labels = page.values("aria-label")
+    for group in groups:
+        low, high = (f"{100 * end:.1f}" for end in group["top1"]["interval"])
+        value = f"{100 * group['top1']['value']:.1f}"
+        assert any(label.startswith(f"{value}%, interval {low} to {high}; linear ") for label in labels)
+
+
+def test_one_point_makes_no_picture(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run("ours")
+    titles = ("Accuracy by layer, classes", "Accuracy by layer, verb groups", "Accuracy on validation over")
+    full = write_page([path], tmp_path / "full.html").text
+    assert all(title in full for title in titles)
+    metrics_path = path / "evaluation" / "validation" / "metrics.json"
+    metrics = json.loads(metrics_path.read_text())
+    for layer in metrics["layers"][:-1]:  # as of layers that were trained on verb groups
+        layer["top1"] = None
+    metrics_path.write_text(json.dumps(metrics))
+    events = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    for event in events[:-1]:  # as of training that looks at validation once, at the end
+        event.pop("validation_top1", None)
+    (path / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    text = write_page([path], tmp_path / "bare.html").text
+    assert [title in text for title in titles] == [False, True, False]
+    assert "Training loss over" in text
+
+
 def test_the_same_runs_make_the_same_page(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("ours")
     texts = [write_page([run], tmp_path / name).text for name in ("a.html", "b.html")]

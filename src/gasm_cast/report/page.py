@@ -179,8 +179,9 @@ def _sections(context: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _marked(others: Sequence[ModelSummary]) -> list[ModelSummary]:
     """The others that pictures compare with, as many as there are colours: the best, in their order."""
-    best = sorted(others, key=lambda model: -model.metrics["top1"]["value"])[: len(style.SERIES) - 1]
-    return [model for model in others if model in best]
+    by_accuracy = sorted(others, key=lambda model: -model.metrics["top1"]["value"])
+    best = {model.name for model in by_accuracy[: len(style.SERIES) - 1]}
+    return [model for model in others if model.name in best]
 
 
 def _require_comparable(runs: Sequence[RunSummary]) -> None:
