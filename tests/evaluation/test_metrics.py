@@ -1,6 +1,7 @@
 """Metrics equal short, obvious counts in plain Python."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasm_cast.evaluation import metrics
+from gasm_cast.evaluation.intervals import wilson
 
 
 @st.composite
@@ -87,10 +89,55 @@ def test_mean_class_interval_covers_and_narrows_with_clips() -> None:
     assert high_many - low_many < (high - low) / 5
 
 
-def test_mean_class_interval_keeps_every_class_in_every_sample() -> None:
-    """One clip in a class: it is never lost, so a class that is all right or all wrong stays so."""
-    labels = np.array([0] * 50 + [1])
-    assert metrics.mean_class_interval(labels == 0, labels) == (0.5, 0.5)
+@given(scored_clips())
+def test_mean_class_interval_holds_the_mean_and_has_a_width(clips: tuple[np.ndarray, np.ndarray]) -> None:
+    """Also of one clip a class, and where each class is all right or all wrong."""
+    probabilities, labels = clips
+    correct = probabilities.argmax(axis=1) == labels
+    low, high = metrics.mean_class_interval(correct, labels)
+    assert 0 <= low <= metrics.mean_class_accuracy(correct, labels) <= high <= 1
+    assert high - low > 0.1  # of at most 12 clips; Wilson's of 12 clips that are all right is 0.24 wide
+
+
+@given(st.integers(1, 6), st.lists(st.booleans(), min_size=1, max_size=30))
+def test_mean_class_interval_of_equal_classes_is_that_of_all_clips(
+    num_classes: int, correct: list[bool]
+) -> None:
+    """Classes of one size and difficulty tell no more than their clips together."""
+    everywhere = np.tile(correct, num_classes)
+    labels = np.repeat(np.arange(num_classes), len(correct))
+    low, high = metrics.mean_class_interval(everywhere, labels)
+    expected = wilson(int(everywhere.sum()), len(labels))
+    np.testing.assert_allclose(high - low, expected.high - expected.low, rtol=0.16)
+    if all(correct) or not any(correct):
+        np.testing.assert_allclose((low, high), expected)
+
+
+@pytest.mark.parametrize(
+    ("recall", "support", "at_most"),
+    [
+        ([0.25] * 4, [2] * 4, 99),
+        ([0.98] * 10, [6] * 10, 99),
+        ([0.5] * 32, [3] * 32, 97),
+        ([0.5] * 174, [1] * 174, 97),
+        (np.linspace(0.2, 1.0, 174), [40] * 174, 97),
+        (np.linspace(0.2, 1.0, 174), np.linspace(5, 300, 174), 97),
+        ([0.95] * 10 + [0.5] * 10, [200] * 10 + [5] * 10, 97),
+    ],
+    ids=["few", "nearly all", "small", "one clip a class", "unlike", "unlike sizes", "rare and hard"],
+)
+def test_mean_class_interval_covers_in_simulation(
+    recall: Sequence[float], support: Sequence[float], at_most: float
+) -> None:
+    generator = np.random.default_rng(0)
+    truth = float(np.mean(recall))
+    labels = np.repeat(np.arange(len(recall)), np.asarray(support, dtype=np.int64))
+    chance = np.asarray(recall)[labels]
+    covers = []
+    for _ in range(1000):
+        low, high = metrics.mean_class_interval(generator.random(len(labels)) < chance, labels)
+        covers.append(low <= truth <= high)
+    assert 92 <= 100 * np.mean(covers) <= at_most
 
 
 def test_group_probabilities_are_sums_over_classes() -> None:

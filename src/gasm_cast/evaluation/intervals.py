@@ -30,13 +30,14 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(num_correct: int, num: int, confidence: float = 0.95) -> Interval:
+def wilson(num_correct: int | float, num: int | float, confidence: float = 0.95) -> Interval:
     """Wilson score interval of a proportion `num_correct / num`.
 
     With p the proportion, n the count and z the normal quantile of the confidence,
     `(p + z^2/2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)`. Unlike the
     normal interval it stays inside [0, 1] and holds for few clips and for 0 or n correct.
-    Without any clips nothing is known: `(0, 1)`.
+    Without any clips nothing is known: `(0, 1)`. Counts need not be whole: clips that are
+    worth more or less than others count so.
 
     Source: Wilson, Probable inference, JASA 22, 1927.
     """

@@ -8,11 +8,12 @@ confusion matrix always agree.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gasm_cast.evaluation.intervals import Interval, bootstrap
+from gasm_cast.evaluation.intervals import Interval, wilson
 
 Probabilities = Float[np.ndarray, "clips classes"]
 LayerProbabilities = Float[np.ndarray, "clips _"]
@@ -67,24 +68,43 @@ def mean_class_accuracy(correct: Bool[np.ndarray, " clips"], labels: Labels) -> 
 
 
 def mean_class_interval(
-    correct: Bool[np.ndarray, " clips"], labels: Labels, *, num_draws: int = 1000, seed: int = 0
+    correct: Bool[np.ndarray, " clips"], labels: Labels, *, confidence: float = 0.95
 ) -> Interval:
-    """Bootstrap interval of the mean class accuracy; clips are drawn within their class.
+    """Interval of the mean class accuracy: Wilson's, for as many clips as the mean is worth.
 
-    Drawing within classes keeps every class in every sample, so that the statistic is the
-    same mean in all of them.
+    The mean m over K classes with n_c clips each would be known as well as the share of
+    `n = K^2 / sum_c 1/n_c` clips, if all classes were equally hard. That they are not
+    multiplies its variance by the design effect
+
+        d = sum_c w_c / n_c / sum_c a_c / n_c,
+
+    with w_c the variance of a clip's being right within class c, and a_c the variance if the
+    class were as hard as all are together. The interval is Wilson's of m from n / d clips.
+    A class shows little of w_c by few clips, nothing by a single one; so w_c and a_c both
+    count z^2 more clips, of the variance b of Wilson's centre (as Agresti and Coull do):
+
+        w_c = (n_c p_c (1 - p_c) + z^2 b) / (n_c - 1 + z^2)
+        a_c = ((n_c - 1) m (1 - m) + z^2 b) / (n_c - 1 + z^2)
+
+    So it always has a width, even where each class is all right or all wrong, as a bootstrap
+    within classes has not.
+
+    Source: Kish, Survey sampling, 1965 (design effect); Franco, Little, Louis and Slud,
+    Journal of Survey Statistics and Methodology 7, 2019 (Wilson's interval with it);
+    Agresti and Coull, American Statistician 52, 1998.
     """
-    order = np.argsort(labels, kind="stable")
-    labels, correct = labels[order], correct[order]
-    support = np.bincount(labels)
-    first_of_class = (np.cumsum(support) - support)[labels]
-    size_of_class = support[labels]
-
-    def resample(generator: np.random.Generator) -> float:
-        drawn = first_of_class + (generator.random(len(labels)) * size_of_class).astype(np.int64)
-        return mean_class_accuracy(correct[drawn], labels)
-
-    return bootstrap(resample, num_draws=num_draws, seed=seed)
+    z_squared = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    counts = np.bincount(labels)
+    support = counts[counts > 0]
+    share = np.bincount(labels, weights=correct)[counts > 0] / support
+    mean = float(share.mean())
+    num = len(support) ** 2 / float((1 / support).sum())
+    centre = (mean * num + z_squared / 2) / (num + z_squared)
+    pseudo = z_squared * centre * (1 - centre)
+    within = (support * share * (1 - share) + pseudo) / (support - 1 + z_squared)
+    alike = ((support - 1) * mean * (1 - mean) + pseudo) / (support - 1 + z_squared)
+    num_worth = num * float((alike / support).sum() / (within / support).sum())
+    return wilson(mean * num_worth, num_worth, confidence)
 
 
 def group_probabilities(
