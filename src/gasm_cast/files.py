@@ -88,6 +88,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add UTF-8 text to the end of a file; not atomic, since logs grow line by line.
+
+    Raises:
+        InputError: if the disk is full or the file cannot be written.
+    """
+    with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
+        file.write(text)
+
+
 @contextlib.contextmanager
 def _disk_errors(path: Path, *, within: Path | None = None) -> Iterator[None]:
     """Say in one line that `path` cannot be written.
@@ -103,9 +113,9 @@ def _disk_errors(path: Path, *, within: Path | None = None) -> Iterator[None]:
         ours = within is None or error.errno in DISK_FULL or _is_within(error.filename, within)
         if not ours:
             raise
-        raise InputError(
-            f"{path}: cannot write: {error.strerror or error}; free space or choose another folder"
-        ) from error
+        # Not the error's own words, which are a page in some libraries.
+        reason = error if error.errno is None else os.strerror(error.errno)
+        raise InputError(f"{path}: cannot write: {reason}; free space or choose another folder") from error
 
 
 def _is_within(filename: object, folder: Path) -> bool:

@@ -1,9 +1,11 @@
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from gasm_cast import cli
 from gasm_cast.cli import COMMANDS, main
 
 
@@ -46,3 +48,15 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.Ca
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"gasm-cast evaluate: {tmp_path} is not a run folder")
+
+
+def test_a_full_disk_is_one_line_wherever_it_shows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(name: str, arguments: list[str]) -> int:
+        raise OSError(errno.ENOSPC, "a library's own words", "events.tfevents")
+
+    monkeypatch.setattr(cli, "dispatch", full)
+    assert main(["train", "recipe.toml"]) == 2
+    expected = "gasm-cast train: events.tfevents: No space left on device; free space and repeat"
+    assert capsys.readouterr().err.strip() == expected

@@ -1,5 +1,8 @@
+import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +86,28 @@ def test_ids_with_folders_make_folders_but_never_leave_theirs(tmp_path: Path) ->
         with pytest.raises(InputError, match="cannot be a file name"):
             export(FeatureStore.open(tmp_path / odd.replace("/", "_")), tmp_path / "odd", "npy")
     assert not (tmp_path / "odd").exists()
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "pt", "safetensors"])
+def test_a_full_disk_is_one_line(tmp_path: Path, ids: list[str], form: ExportForm, small_disk: Any) -> None:
+    write(tmp_path / "store", ids[:3])
+    with small_disk(300), pytest.raises(InputError, match="files: cannot write: File too large; free space"):
+        export(FeatureStore.open(tmp_path / "store"), tmp_path / "files", form)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_disk_that_is_too_small_is_refused_at_once(
+    tmp_path: Path, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "store", ids[:3])
+    store = FeatureStore.open(tmp_path / "store")
+    needed = 3 * store.description.view_bytes
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=needed))
+    export(store, tmp_path / "enough", "h5")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=needed - 1))
+    with pytest.raises(InputError, match=r"little: 0\.0 GB are free, the export takes 0\.0 GB or more"):
+        export(store, tmp_path / "little", "h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["enough", "store"]
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -1,6 +1,6 @@
-import resource
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,17 +38,12 @@ def test_ids_may_be_any_text(tmp_path: Path) -> None:
             index.positions([absent], failures={}, where="store")
 
 
-def test_a_disk_without_room_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_disk_without_room_is_one_clear_line(tmp_path: Path, small_disk: Any) -> None:
     index = Index(
         [f"clip-{number}" for number in range(5000)], shard=np.zeros(5000, int), row=np.arange(5000)
     )
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    try:
-        with pytest.raises(InputError, match="index: cannot write: File too large"):
-            index.save(tmp_path / "index")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with small_disk(10_000), pytest.raises(InputError, match="index: cannot write: File too large"):
+        index.save(tmp_path / "index")
     assert list(tmp_path.iterdir()) == []
 
 

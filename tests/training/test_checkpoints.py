@@ -103,6 +103,25 @@ def test_a_truncated_file_is_refused(run: Run, tmp_path: Path, num_bytes: int) -
         load_checkpoint(path)
 
 
+def test_a_full_disk_is_one_line_and_the_run_goes_on_from_there(
+    recipe: Recipe, tmp_path: Path, small_disk: Any
+) -> None:
+    whole, cut = (Run.create(tmp_path / name, recipe) for name in ("whole", "cut"))
+    train(whole)
+    with small_disk(10_000), pytest.raises(InputError, match=r"best\.pt: cannot write: File too large; free"):
+        train(cut)
+    assert not list(cut.last_checkpoint.parent.iterdir())
+    train(cut)
+    losses = [[epoch["train_loss"] for epoch in run.events("epoch")] for run in (whole, cut)]
+    assert losses[0] == losses[1]
+
+
+def test_a_log_that_cannot_grow_is_one_line(tmp_path: Path, small_disk: Any) -> None:
+    run = Run.create(tmp_path / "run", Recipe())
+    with small_disk(10), pytest.raises(InputError, match=r"metrics\.jsonl: cannot write: File too large"):
+        run.log("epoch", {"epoch": 1})
+
+
 def test_other_files_and_other_versions_are_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "nothing.pt")
@@ -162,8 +181,7 @@ def test_resuming_with_classes_in_another_order_is_refused(stopped: Run) -> None
 
 def test_a_checkpoint_that_does_not_know_its_steps_an_epoch_is_taken_up(stopped: Run) -> None:
     content = torch.load(stopped.last_checkpoint)
-    (standing,) = (value for name, value in content["training"].items() if name != "learner")
-    del standing["steps_per_epoch"]
+    del content["training"]["standing"]["steps_per_epoch"]
     torch.save(content, stopped.last_checkpoint)
     assert train(stopped).num_epochs == 3
 

@@ -13,11 +13,13 @@ done; 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from gasm_cast import __version__
 from gasm_cast.errors import InputError
+from gasm_cast.files import DISK_FULL
 
 COMMANDS: dict[str, str] = {
     "demo": "the whole way on built-in videos: render, extract, train, evaluate, explain, report",
@@ -69,6 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         return 0
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        what = "" if error.filename is None else f"{error.filename}: "
+        print(f"gasm-cast {name}: {what}{os.strerror(error.errno)}; free space and repeat", file=sys.stderr)
+        return 2
 
 
 def dispatch(name: str, arguments: Sequence[str]) -> int:

@@ -170,8 +170,23 @@ def save_checkpoint(
     }
     if training is not None:
         content["training"] = dict(training)
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    save_content(path, content)
+
+
+def save_content(path: Path, content: Mapping[str, Any]) -> None:
+    """Write nested tensors, strings and numbers with `torch.save`, whole or not at all.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    # Into an open file: given a path, torch hides what the disk says.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch could not close what it could not write
+                raise error.__context__ from None
+            raise
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -9,7 +11,7 @@ from typing import Literal
 import h5py
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from gasm_cast.errors import InputError
@@ -28,12 +30,13 @@ def export(store: FeatureStore, path: Path, form: ExportForm) -> None:
     has one file a stream, with a data set for each id.
 
     Raises:
-        InputError: if `path` is not empty, or an id cannot be a file name.
+        InputError: if `path` is not empty, an id cannot be a file name, or the disk is too small.
     """
     if form != "h5":
         for name in store.ids:
             _check_file_name(name)
     with atomic_folder(path) as folder:
+        _require_space(store, path)
         if form == "h5":
             with (
                 h5py.File(folder / "semantic.h5", "w") as semantic,
@@ -46,15 +49,7 @@ def export(store: FeatureStore, path: Path, form: ExportForm) -> None:
         for name, stream, tokens in _clips(store, numpy_reads=form in ("npy", "npz")):
             file = folder / stream / f"{name}.{form}"
             file.parent.mkdir(parents=True, exist_ok=True)
-            match form:
-                case "npy":
-                    np.save(file, tokens.numpy())
-                case "npz":
-                    np.savez(file, features=tokens.numpy())
-                case "pt":
-                    torch.save(tokens.clone(), file)
-                case "safetensors":
-                    save_file({"features": tokens.clone()}, file)
+            file.write_bytes(_encoded(tokens, form))
 
 
 def _clips(store: FeatureStore, *, numpy_reads: bool) -> Iterator[tuple[str, str, Tensor]]:
@@ -70,6 +65,32 @@ def _clips(store: FeatureStore, *, numpy_reads: bool) -> Iterator[tuple[str, str
         for stream in STREAMS:
             tokens: Tensor = getattr(batch.features, stream)
             yield str(name), stream, tokens if store.num_views > 1 else tokens[0]
+
+
+def _encoded(tokens: Tensor, form: Literal["npy", "npz", "pt", "safetensors"]) -> bytes:
+    """A file's content; in memory, since writers of files hide what a full disk says."""
+    buffer = io.BytesIO()
+    match form:
+        case "safetensors":
+            buffer.write(save({"features": tokens.clone()}))
+        case "npy":
+            np.save(buffer, tokens.numpy())
+        case "npz":
+            np.savez(buffer, features=tokens.numpy())
+        case "pt":
+            torch.save(tokens.clone(), buffer)
+    return buffer.getvalue()
+
+
+def _require_space(store: FeatureStore, path: Path) -> None:
+    """Refuse at once what the disk cannot hold: nothing written is smaller than what is stored."""
+    needed = len(store) * store.num_views * store.description.view_bytes
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise InputError(
+            f"{path}: {free / 1e9:.1f} GB are free, the export takes {needed / 1e9:.1f} GB or more; "
+            "free space or choose another folder"
+        )
 
 
 def _check_file_name(name: str) -> None:

@@ -15,9 +15,8 @@ from lightning_fabric import Fabric
 
 from gasm_cast.annotations import ClipTable
 from gasm_cast.config import config_hash
-from gasm_cast.devices import resolve_precision
 from gasm_cast.errors import InputError
-from gasm_cast.files import atomic_path
+from gasm_cast.models.checkpoints import save_content
 from gasm_cast.training.batches import Batch, TrainingClips
 from gasm_cast.training.candidates import Candidate
 from gasm_cast.training.learner import Learner, Prepared, TrainingDivergedError
@@ -115,7 +114,7 @@ class Race:
         if not self.running:
             raise InputError(f"all candidates diverged; the last: {self.entrants[-1].left_because}")
         for entrant, learner in self.running:
-            entrant.accuracies.append(self._measure(learner))
+            entrant.accuracies.append(measure(learner, self._data, self._held_out))
         self.num_epochs_done += 1
         if self.num_epochs_done in self._halve_after:
             self._drop_worse_half()
@@ -152,18 +151,6 @@ class Race:
 
         return sorted((entrant for entrant, _ in self.running), key=functools.cmp_to_key(compare))
 
-    def _measure(self, learner: Learner) -> Accuracy:
-        training = learner.recipe.training
-        return measure(
-            learner.model_to_use,
-            self._data.store,
-            self._held_out,
-            self._data.classes,
-            batch_size=training.batch_size,
-            device=self._fabric.device,
-            precision=resolve_precision(training.precision, self._fabric.device),
-        )
-
     def _drop_worse_half(self) -> None:
         ranking = self.ranking()
         for place, entrant in enumerate(ranking[math.ceil(len(ranking) / 2) :], math.ceil(len(ranking) / 2)):
@@ -183,8 +170,7 @@ class Race:
                 for entrant in self.entrants
             ],
         }
-        with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+        save_content(path, content)
 
     def resume(self, path: Path) -> None:
         """Go on from what :meth:`save` wrote, if it is there.
