@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
 from gasm_cast.training import TrainingDivergedError, train
 from gasm_cast.training.learner import Learner, Prepared
+from gasm_cast.training.recording import LOGGED_PER_EPOCH, is_logged
 
 
 @pytest.fixture
@@ -50,6 +52,7 @@ def test_first_loss_that_is_not_finite_stops_with_step_clip_and_rate(
     assert message.startswith(
         f"step 4: the loss is nan, not finite for {broken[0]}; learning rate {rate:.3g}."
     )
+    assert "precision" not in message  # fp32 already
     assert len(list(run.events("step"))) == 4
     assert not run.last_checkpoint.exists()  # the first epoch was not finished
 
@@ -166,7 +169,19 @@ def test_accuracy_while_training_is_that_of_evaluate(linear: Recipe, tmp_path: P
     assert store.num_views == 2
     record = protocol.evaluate(load_checkpoint(run.best_checkpoint), store, table).record
     assert epoch["validation_top1"] == pytest.approx(record["top1"]["value"])
-    assert epoch["validation_log_loss"] == pytest.approx(record["calibration"]["negative_log_likelihood"], rel=1e-6)
+    assert epoch["validation_log_loss"] == pytest.approx(
+        record["calibration"]["negative_log_likelihood"], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("steps_per_epoch", [1, 6, 50, 99, 149, 1000])
+def test_fifty_steps_of_an_epoch_are_logged_and_the_last(steps_per_epoch: int) -> None:
+    second_epoch = range(steps_per_epoch + 1, 2 * steps_per_epoch + 1)
+    logged = [step for step in second_epoch if is_logged(step, steps_per_epoch)]
+    assert len(logged) == min(steps_per_epoch, LOGGED_PER_EPOCH)
+    assert logged[-1] == 2 * steps_per_epoch
+    gaps = [later - earlier for earlier, later in itertools.pairwise([steps_per_epoch, *logged])]
+    assert max(gaps) - min(gaps) <= 1
 
 
 def test_early_stopping_keeps_the_best_epoch(linear: Recipe, tmp_path: Path) -> None:

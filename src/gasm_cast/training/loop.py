@@ -14,18 +14,14 @@ from typing import Any
 
 from rich.console import Console
 
-from gasm_cast.annotations import ClipTable
-from gasm_cast.devices import resolve_precision
 from gasm_cast.runs import Run
-from gasm_cast.training.batches import TrainingClips
 from gasm_cast.training.devices import launch, repeatable
 from gasm_cast.training.interruption import Interruption
 from gasm_cast.training.progress import Stopwatch
 from gasm_cast.training.recording import Recorder, TrainingResult
-from gasm_cast.training.setup import build_card, build_learner, read_data
+from gasm_cast.training.setup import set_up
 from gasm_cast.training.state import resume, save_best, save_last
-from gasm_cast.training.statistics import ChannelStatistics
-from gasm_cast.training.validation import Accuracy, measure
+from gasm_cast.training.validation import measure
 
 
 def train(
@@ -56,70 +52,45 @@ def train(
     fabric = launch(training)
     recorder = Recorder(run, console, is_first=fabric.is_global_zero)
     with repeatable(training.deterministic), Interruption(fabric) as interruption, recorder:
-        data = read_data(recipe, with_validation=training.validate_every > 0)
-        clips = TrainingClips(
-            data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
-        )
-        statistics = ChannelStatistics(data.store, data.learn)
-        learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=recorder.say)
-        card = build_card(recipe, data)
-        steps_per_epoch = clips.steps_per_epoch
-        standing = resume(run, learner, card, recorder.say, steps_per_epoch=steps_per_epoch)
-        recorder.start(learner, data, standing)
-
-        def accuracy(of: ClipTable | None) -> Accuracy | None:
-            if of is None:
-                return None
-            return measure(
-                learner.model_to_use,
-                data.store,
-                of,
-                data.classes,
-                batch_size=training.batch_size,
-                device=fabric.device,
-                precision=resolve_precision(training.precision, fabric.device),
-            )
-
-        def save() -> None:
-            if fabric.is_global_zero:
-                save_last(run, learner, card, standing, epoch=standing.step // steps_per_epoch)
-
+        data, clips, learner, card = set_up(fabric, recipe, recorder.say)
+        state = resume(run, learner, card, recorder.say, steps_per_epoch=clips.steps_per_epoch)
+        recorder.start(learner, data, state)
         watch = Stopwatch()
-        for epoch in range(standing.step // steps_per_epoch, training.num_epochs):
-            if training.patience and epoch - standing.best_epoch >= training.patience:
+        for epoch in range(state.num_epochs_done, training.num_epochs):
+            if training.patience and epoch - state.best_epoch >= training.patience:
                 recorder.say(f"stopped: no better held-out accuracy in {training.patience} epochs")
                 break
-            if standing.step % steps_per_epoch == 0:
-                standing.start_epoch()
+            state.enter_epoch()
             watch.restart()
             learner.objective.train()
-            batches = clips.epoch(epoch, first_step=standing.step % steps_per_epoch, device=fabric.device)
+            batches = clips.epoch(epoch, first_step=state.steps_into_epoch, device=fabric.device)
             for batch in watch.watch(batches):
                 learner.accumulate(batch, learner.prepare(batch))
                 watch.num_clips += len(batch.ids)
                 if not batch.ends_step:
                     continue
                 step = learner.finish(batch)
-                standing.add(step)
-                recorder.step(step, standing, watch, epoch=epoch + 1)
-                if standing.step % steps_per_epoch == 0:
+                state.add(step)
+                recorder.step(step, state, watch, epoch=epoch + 1)
+                if state.steps_into_epoch == 0:
                     continue  # the epoch's end saves and stops
                 stop = interruption.is_wanted()
                 every = training.checkpoint_every_steps
-                if stop or (every and standing.step % every == 0):
-                    save()
+                if stop or (every and state.step % every == 0):
+                    save_last(run, learner, card, state)
                 if stop:
-                    recorder.say(f"stopped after step {standing.step}; the same command goes on from there")
+                    recorder.say(f"stopped after step {state.step}; the same command goes on from there")
                     raise KeyboardInterrupt
 
-            held_out = accuracy(data.held_out)
+            held_out = None if data.held_out is None else measure(learner, data, data.held_out)
             is_due = training.validate_every and (epoch + 1) % training.validate_every == 0
-            validation = accuracy(data.validation) if is_due or epoch + 1 == training.num_epochs else None
-            is_best = standing.finish_epoch(epoch + 1, held_out)
-            if is_best and fabric.is_global_zero:
-                save_best(run, learner, card, standing, epoch=epoch + 1)
-            logged = recorder.epoch(learner, standing, watch, held_out, validation, epoch=epoch + 1)
-            save()
+            validation = None
+            if data.validation is not None and (is_due or epoch + 1 == training.num_epochs):
+                validation = measure(learner, data, data.validation)
+            if state.finish_epoch(held_out):
+                save_best(run, learner, card, state)
+            logged = recorder.epoch(learner, state, watch, held_out, validation, epoch=epoch + 1)
+            save_last(run, learner, card, state)
             if on_epoch is not None:
                 on_epoch(logged)
             if interruption.is_wanted():

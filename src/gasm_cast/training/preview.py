@@ -6,10 +6,8 @@ import torch
 
 from gasm_cast.config import Recipe, config_hash, to_toml
 from gasm_cast.devices import resolve_precision
-from gasm_cast.training.batches import TrainingClips
 from gasm_cast.training.devices import launch, repeatable
-from gasm_cast.training.setup import build_learner, read_data
-from gasm_cast.training.statistics import ChannelStatistics
+from gasm_cast.training.setup import set_up
 
 
 def preview(recipe: Recipe) -> str:
@@ -23,12 +21,7 @@ def preview(recipe: Recipe) -> str:
     fabric = launch(recipe.training)
     notes: list[str] = []
     with repeatable(recipe.training.deterministic), torch.no_grad():
-        data = read_data(recipe, with_validation=recipe.training.validate_every > 0)
-        clips = TrainingClips(
-            data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
-        )
-        statistics = ChannelStatistics(data.store, data.learn)
-        learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=notes.append)
+        data, clips, learner, _ = set_up(fabric, recipe, notes.append)
         batch = next(clips.epoch(0, first_step=0, device=fabric.device))
         seen = learner.augment(batch, learner.prepare(batch))
         loss = learner.objective(seen.semantic, seen.motion, seen.targets).mean()

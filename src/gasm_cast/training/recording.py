@@ -15,12 +15,12 @@ from gasm_cast.runs import Run
 from gasm_cast.training.learner import Learner, Step
 from gasm_cast.training.progress import Display, Stopwatch
 from gasm_cast.training.setup import Data
-from gasm_cast.training.state import Standing
+from gasm_cast.training.state import TrainState
 from gasm_cast.training.trackers import open_tracker
 from gasm_cast.training.validation import Accuracy
 
 LOGGED_PER_EPOCH = 50
-"""Steps of an epoch that are logged, evenly spread, the last among them."""
+"""Steps of an epoch that are logged, evenly spread, the last among them; all where there are fewer."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Recorder:
         """Print a line that stays."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def start(self, learner: Learner, data: Data, standing: Standing) -> None:
+    def start(self, learner: Learner, data: Data, state: TrainState) -> None:
         """State what is trained, on what, and how fast it is to learn."""
         training, schedule, fabric = self._run.recipe.training, learner.schedule, learner.fabric
         precision = resolve_precision(training.precision, fabric.device)
@@ -96,16 +96,15 @@ class Recorder:
             f"without features (recorded failures), {len(data.classes.names)} classes"
         )
         self.say(schedule.describe(training))
-        if standing.step:
-            self.say(f"going on after step {standing.step} of {schedule.num_steps}")
-        self._steps_per_epoch = schedule.num_steps // training.num_epochs
+        if state.step:
+            self.say(f"going on after step {state.step} of {schedule.num_steps}")
         if not self._is_first:
             return
-        self._run.rewind(standing.step)
+        self._run.rewind(state.step)
         self._run.log(
             "start",
             {
-                "step": standing.step,
+                "step": state.step,
                 "num_parameters": learner.model.num_parameters,
                 "num_clips": len(data.learn),
                 "num_held_out": num_held_out,
@@ -119,18 +118,18 @@ class Recorder:
                 "num_processes": fabric.world_size,
             },
         )
-        self._tracker = open_tracker(self._run, standing.step)
+        self._tracker = open_tracker(self._run, state.step)
         self._closing.callback(self._tracker.close)
         self._display = self._closing.enter_context(
-            Display(self._console, num_steps=schedule.num_steps, step=standing.step)
+            Display(self._console, num_steps=schedule.num_steps, step=state.step)
         )
 
-    def step(self, step: Step, standing: Standing, watch: Stopwatch, *, epoch: int) -> None:
+    def step(self, step: Step, state: TrainState, watch: Stopwatch, *, epoch: int) -> None:
         """Show every step; log :data:`LOGGED_PER_EPOCH` of each epoch."""
         if not self._is_first:
             return
         self._display.advance(watch, epoch=epoch, loss=step.loss)
-        if standing.step % max(1, self._steps_per_epoch // LOGGED_PER_EPOCH):
+        if not is_logged(state.step, state.steps_per_epoch):
             return
         values = {
             "loss": step.loss,
@@ -139,13 +138,13 @@ class Recorder:
             "wait_sec": watch.last_wait_sec,
             "wait_share": watch.wait_share,
         }
-        self._run.log("step", {"step": standing.step, "epoch": epoch, **values})
-        self._tracker.log({f"train/{name}": value for name, value in values.items()}, standing.step)
+        self._run.log("step", {"step": state.step, "epoch": epoch, **values})
+        self._tracker.log({f"train/{name}": value for name, value in values.items()}, state.step)
 
     def epoch(
         self,
         learner: Learner,
-        standing: Standing,
+        state: TrainState,
         watch: Stopwatch,
         held_out: Accuracy | None,
         validation: Accuracy | None,
@@ -158,10 +157,10 @@ class Recorder:
             What was logged.
         """
         values: dict[str, Any] = {
-            "step": standing.step,
+            "step": state.step,
             "epoch": epoch,
-            "train_loss": standing.train_loss,
-            "is_best": standing.best_epoch == epoch,
+            "train_loss": state.train_loss,
+            "is_best": state.best_epoch == epoch,
             "num_clips": watch.num_clips * learner.fabric.world_size,
             "train_sec": watch.elapsed_sec,
             "wait_sec": watch.wait_sec,
@@ -176,9 +175,15 @@ class Recorder:
                 }
         if self._is_first:
             self._run.log("epoch", values)
-            self._tracker.log(_curves(values), standing.step)
-            self.say(_line(values, learner.schedule.num_steps // self._steps_per_epoch))
+            self._tracker.log(_curves(values), state.step)
+            self.say(_line(values, self._run.recipe.training.num_epochs))
         return values
+
+
+def is_logged(step: int, steps_per_epoch: int) -> bool:
+    """Whether a step, counted from 1, is among the :data:`LOGGED_PER_EPOCH` of its epoch."""
+    before = (step - 1) % steps_per_epoch
+    return (before + 1) * LOGGED_PER_EPOCH // steps_per_epoch > before * LOGGED_PER_EPOCH // steps_per_epoch
 
 
 def gains(model: nn.Module) -> dict[str, list[float]]:

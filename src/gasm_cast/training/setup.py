@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning_fabric import Fabric
@@ -108,6 +109,35 @@ def build_learner(
         recipe.training, num_processes=fabric.world_size, steps_per_epoch=clips.steps_per_epoch
     )
     return Learner(fabric, model, recipe, schedule, augmentation)
+
+
+class Setup(NamedTuple):
+    """All that a run needs to begin, or to be taken up."""
+
+    data: Data
+    clips: TrainingClips
+    learner: Learner
+    card: ModelCard
+
+
+def set_up(fabric: Fabric, recipe: Recipe, say: Callable[[str], None]) -> Setup:
+    """Read a run's clips and build what learns from them.
+
+    Args:
+        fabric: Device, processes and arithmetic.
+        recipe: The run.
+        say: Takes lines for the user.
+
+    Raises:
+        InputError: if recipe, annotations and store do not belong together.
+    """
+    data = read_data(recipe, with_validation=recipe.training.validate_every > 0)
+    clips = TrainingClips(
+        data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
+    )
+    statistics = ChannelStatistics(data.store, data.learn)
+    learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=say)
+    return Setup(data, clips, learner, build_card(recipe, data))
 
 
 def start_from(model: FusionModel, card: ModelCard, path: Path, say: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ from gasm_cast.training.validation import Accuracy
 
 
 @dataclass
-class Standing:
+class TrainState:
     """How far a run has come: plain numbers, saved with every checkpoint."""
 
     steps_per_epoch: int
@@ -38,13 +38,24 @@ class Standing:
     num_losses: int = 0
 
     @property
+    def num_epochs_done(self) -> int:
+        """Epochs finished."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def steps_into_epoch(self) -> int:
+        """Steps taken of the epoch that is not finished."""
+        return self.step % self.steps_per_epoch
+
+    @property
     def train_loss(self) -> float:
         """Mean loss of this epoch's steps."""
         return self.loss_sum / self.num_losses
 
-    def start_epoch(self) -> None:
-        """Forget the losses of the epoch before."""
-        self.loss_sum, self.num_losses = 0.0, 0
+    def enter_epoch(self) -> None:
+        """Forget the losses of the epoch before, unless an interrupted epoch goes on."""
+        if self.steps_into_epoch == 0:
+            self.loss_sum, self.num_losses = 0.0, 0
 
     def add(self, step: Step) -> None:
         """Count a step."""
@@ -52,11 +63,11 @@ class Standing:
         self.loss_sum += step.loss
         self.num_losses += 1
 
-    def finish_epoch(self, epoch: int, held_out: Accuracy | None) -> bool:
-        """Whether an epoch is the best so far; without held-out clips the last one is."""
+    def finish_epoch(self, held_out: Accuracy | None) -> bool:
+        """Whether the epoch just finished is the best so far; without held-out clips the last one is."""
         if held_out is not None and not held_out.is_better_than(self.best):
             return False
-        self.best_epoch, self.best = epoch, held_out
+        self.best_epoch, self.best = self.num_epochs_done, held_out
         return True
 
 
@@ -65,35 +76,36 @@ def previous_checkpoint(run: Run) -> Path:
     return run.last_checkpoint.with_name("previous.pt")
 
 
-def save_last(run: Run, learner: Learner, card: ModelCard, standing: Standing, *, epoch: int) -> None:
-    """Write last.pt; the one before becomes previous.pt.
+def save_last(run: Run, learner: Learner, card: ModelCard, state: TrainState) -> None:
+    """Write last.pt, in the first process; the one before becomes previous.pt.
 
     Args:
         run: The run.
         learner: What is trained.
         card: What the model is.
-        standing: How far the run has come.
-        epoch: Epochs finished.
+        state: How far the run has come.
     """
+    if not learner.fabric.is_global_zero:
+        return
     new = run.last_checkpoint.with_name("new.pt")
-    training = {"learner": learner.state_dict(), "standing": dataclasses.asdict(standing)}
+    training = {"learner": learner.state_dict(), "standing": dataclasses.asdict(state)}
     weights = learner.model_to_use.state_dict()
-    save_checkpoint(new, weights, card, epoch=epoch, step=standing.step, training=training)
+    save_checkpoint(new, weights, card, epoch=state.num_epochs_done, step=state.step, training=training)
     if run.last_checkpoint.exists():
         run.last_checkpoint.replace(previous_checkpoint(run))
     new.replace(run.last_checkpoint)  # killed before this line, the run goes on from previous.pt
 
 
-def save_best(run: Run, learner: Learner, card: ModelCard, standing: Standing, *, epoch: int) -> None:
-    """Write best.pt: the weights to use, without what only training needs."""
-    save_checkpoint(
-        run.best_checkpoint, learner.model_to_use.state_dict(), card, epoch=epoch, step=standing.step
-    )
+def save_best(run: Run, learner: Learner, card: ModelCard, state: TrainState) -> None:
+    """Write best.pt, in the first process: the weights to use, without what only training needs."""
+    if learner.fabric.is_global_zero:
+        weights = learner.model_to_use.state_dict()
+        save_checkpoint(run.best_checkpoint, weights, card, epoch=state.num_epochs_done, step=state.step)
 
 
 def resume(
     run: Run, learner: Learner, card: ModelCard, say: Callable[[str], None], *, steps_per_epoch: int
-) -> Standing:
+) -> TrainState:
     """Take up a run where its last readable checkpoint left it, or begin.
 
     Args:
@@ -109,7 +121,7 @@ def resume(
     """
     content = _read_newest(run, say)
     if content is None:
-        return Standing(steps_per_epoch)
+        return TrainState(steps_per_epoch)
     began = read_card(content, run.last_checkpoint)
     began.require_provenance(card.provenance, where=str(run.recipe.data.store))
     began.require_classes(card.class_names)
@@ -122,7 +134,7 @@ def resume(
         )
     learner.load_state_dict(content["training"]["learner"])
     best = saved.pop("best")
-    return Standing(**saved, best=None if best is None else Accuracy(**best))
+    return TrainState(**saved, best=None if best is None else Accuracy(**best))
 
 
 def _read_newest(run: Run, say: Callable[[str], None]) -> dict[str, Any] | None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from gasm_cast.annotations import ClipTable
-from gasm_cast.devices import Precision
+from gasm_cast.devices import resolve_precision
 from gasm_cast.evaluation.calibration import negative_log_likelihood
 from gasm_cast.evaluation.scoring import score
-from gasm_cast.evaluation.summary import Classes
-from gasm_cast.models import FusionModel
-from gasm_cast.store import FeatureStore
+from gasm_cast.training.learner import Learner
+from gasm_cast.training.setup import Data
 
 
 @dataclass(frozen=True)
@@ -31,27 +28,19 @@ class Accuracy:
         return other is None or (self.top1, -self.log_loss) > (other.top1, -other.log_loss)
 
 
-def measure(
-    model: FusionModel,
-    store: FeatureStore,
-    clips: ClipTable,
-    classes: Classes,
-    *,
-    batch_size: int,
-    device: torch.device,
-    precision: Precision,
-) -> Accuracy:
+def measure(learner: Learner, data: Data, clips: ClipTable) -> Accuracy:
     """Score clips, each once for any number of processes and in all its stored views, and count."""
+    model, training, device = learner.model_to_use, learner.recipe.training, learner.fabric.device
     scores = score(
         model,
-        store,
+        data.store,
         clips.ids,
-        num_views=store.num_views,
-        batch_size=batch_size,
+        num_views=data.store.num_views,
+        batch_size=training.batch_size,
         device=device,
-        precision=precision,
+        precision=resolve_precision(training.precision, device),
     )
-    groups = classes.group_of_class[clips.labels]
+    groups = data.classes.group_of_class[clips.labels]
     layers = [
         float(
             (probabilities.argmax(axis=1) == (groups if layer < model.coarse_layers else clips.labels)).mean()
