@@ -73,11 +73,6 @@ def test_resumes_in_the_middle_of_an_epoch() -> None:
     assert sampler.epoch(2, start_step=sampler.num_steps) == []
 
 
-def test_drop_last_gives_full_batches_only() -> None:
-    sampler = BatchSampler(num_samples=103, batch_size=10, world_size=2, drop_last=True)
-    assert [len(step) for step in sampler.epoch(0)] == [10] * 5
-
-
 def test_views_belong_to_samples_not_to_processes() -> None:
     def drawn(rank: int, world_size: int) -> dict[int, int]:
         sampler = BatchSampler(
@@ -92,16 +87,12 @@ def test_views_belong_to_samples_not_to_processes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_samples", "batch_size", "world_size", "drop_last"),
-    [(0, 4, 1, False), (1, 4, 2, False), (3, 1, 2, False), (7, 4, 2, True)],
+    ("num_samples", "batch_size", "world_size"),
+    [(0, 4, 1), (1, 4, 2), (3, 1, 2)],
 )
-def test_a_process_without_work_is_refused(
-    num_samples: int, batch_size: int, world_size: int, drop_last: bool
-) -> None:
+def test_a_process_without_work_is_refused(num_samples: int, batch_size: int, world_size: int) -> None:
     with pytest.raises(InputError, match="a process would have nothing to do"):
-        BatchSampler(
-            num_samples=num_samples, batch_size=batch_size, world_size=world_size, drop_last=drop_last
-        )
+        BatchSampler(num_samples=num_samples, batch_size=batch_size, world_size=world_size)
 
 
 def test_wrong_settings_are_refused() -> None:

@@ -34,8 +34,6 @@ class BatchSampler:
     rank: int = 0
     world_size: int = 1
     shuffle: bool = True
-    drop_last: bool = False
-    """Only full batches; an epoch then leaves out fewer than `batch_size * world_size` samples."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
@@ -48,15 +46,14 @@ class BatchSampler:
         if self.num_steps == 0 or smallest.min() < self.world_size:
             raise InputError(
                 f"{self.num_samples} samples cannot be split over {self.world_size} processes in batches "
-                f"of {self.batch_size}{' without a rest' if self.drop_last else ''}: a process would have "
-                "nothing to do; use fewer processes or another batch size"
+                f"of {self.batch_size}: a process would have nothing to do; use fewer processes or "
+                "another batch size"
             )
 
     @property
     def num_steps(self) -> int:
         """Steps of an epoch, the same on each process."""
-        largest = self.batch_size * self.world_size
-        return self.num_samples // largest if self.drop_last else -(-self.num_samples // largest)
+        return -(-self.num_samples // (self.batch_size * self.world_size))
 
     def epoch(self, epoch: int, *, start_step: int = 0) -> list[Int[np.ndarray, " _"]]:
         """This process's samples of each step, from `start_step` on."""
@@ -83,6 +80,4 @@ class BatchSampler:
         return [np.array_split(samples, self.world_size)[self.rank] for samples in steps]
 
     def _step_bounds(self) -> Int[np.ndarray, " bounds"]:
-        if self.drop_last:
-            return np.arange(self.num_steps + 1) * (self.batch_size * self.world_size)
         return np.arange(self.num_steps + 1) * self.num_samples // max(1, self.num_steps)
