@@ -93,8 +93,14 @@ def test_a_clip_that_is_not_finite_is_named(
             logits=torch.where(torch.arange(len(output.logits))[:, None] == 2, float("nan"), output.logits)
         )
     )
-    with pytest.raises(InputError, match=f"1 of {len(scored_ids)} clips .* first {scored_ids[2]}"):
+    with pytest.raises(
+        InputError, match=f"1 of {len(scored_ids)} clips .* first {scored_ids[2]}; `gasm-cast s"
+    ):
         score(model, store, scored_ids)
+    with pytest.raises(
+        InputError, match=f"in bf16, first {scored_ids[2]}; try fp32; `gasm-cast store verify`"
+    ):
+        score(model, store, scored_ids, precision="bf16")
 
 
 def test_no_clips_and_unknown_clips_are_refused(make_run: MakeRun, store: FeatureStore) -> None:

@@ -216,7 +216,8 @@ def _require_finite(
 ) -> None:
     broken = [clip for clip, row in zip(ids, probabilities, strict=True) if not np.isfinite(row).all()]
     if broken:
+        remedy = "" if precision == "fp32" else "try fp32; "
         raise InputError(
             f"{len(broken)} of {len(ids)} clips have no finite probabilities in {precision}, first "
-            f"{broken[0]}; try fp32, and `gasm-cast store verify` for the features"
+            f"{broken[0]}; {remedy}`gasm-cast store verify` checks the features"
         )

@@ -72,7 +72,7 @@ class Learner:
         self.augmentation = augmentation.to(fabric.device)
         objective: nn.Module = Objective(model, recipe.training.label_smoothing)
         if recipe.training.compile:
-            objective = cast(nn.Module, torch.compile(objective))
+            objective = cast(nn.Module, torch.compile(objective, fullgraph=True))
         self.objective, self.optimizer = fabric.setup(objective, build_optimizer(model, recipe.training))
         self._losses: list[Tensor] = []
         self._ids: list[str] = []
@@ -150,9 +150,11 @@ class Learner:
             torch.distributed.all_gather_object(gathered, own)
         ids = [name for names in gathered for name in names]
         what = f"the loss is {loss}, not finite for {', '.join(ids)}" if ids else "the gradient is not finite"
+        is_exact = self.fabric.strategy.precision.precision == "32-true"
+        remedy = "" if is_exact else ", or use training.precision = 'fp32'"
         raise TrainingDivergedError(
-            f"step {step}: {what}; learning rate {rate:.3g}. Lower training.learning_rate, or use "
-            "training.precision = 'fp32' or 'bf16'; `gasm-cast store verify` checks the features"
+            f"step {step}: {what}; learning rate {rate:.3g}. Lower training.learning_rate{remedy}; "
+            "`gasm-cast store verify` checks the features"
         )
 
     def state_dict(self) -> dict[str, Any]:
