@@ -1,11 +1,12 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gasm_cast.config import Recipe, TrainingConfig
 from gasm_cast.errors import InputError
-from gasm_cast.runs import Run
+from gasm_cast.runs import Run, commit_of
 
 
 def test_a_run_is_taken_up_by_an_equal_recipe_only(tmp_path: Path) -> None:
@@ -46,3 +47,23 @@ def test_environment_names_versions_and_machine(tmp_path: Path) -> None:
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["packages"]["numpy"]
     assert environment["machine"]["cores"] >= 1
+
+
+def test_a_commit_with_changes_beside_it_is_not_that_commit(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        names = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *names, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    assert commit_of(tmp_path) is None
+    git("init")
+    (tmp_path / "model.py").write_text("width = 256")
+    git("add", "model.py")
+    git("commit", "--message", "first")
+    commit = git("rev-parse", "HEAD")
+    (tmp_path / "notes.txt").write_text("not part of the program")
+    assert commit_of(tmp_path) == commit
+    (tmp_path / "model.py").write_text("width = 128")
+    assert commit_of(tmp_path) == f"{commit}-dirty"

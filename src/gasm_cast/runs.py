@@ -27,7 +27,7 @@ from typing import Any
 from gasm_cast import __version__
 from gasm_cast.config import Recipe, config_hash, read_recipe, to_toml
 from gasm_cast.errors import InputError
-from gasm_cast.files import is_partial, write_text
+from gasm_cast.files import append_text, is_partial, write_text
 
 _PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "lightning-fabric", "transformers")
 
@@ -99,10 +99,12 @@ class Run:
         return self.path / "evaluation" / split
 
     def log(self, event: str, values: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        line = json.dumps({"event": event, **values})
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            InputError: if it cannot be written.
+        """
+        append_text(self.path / "metrics.jsonl", json.dumps({"event": event, **values}) + "\n")
 
     def rewind(self, step: int) -> None:
         """Drop logged lines of later steps, which a run taken up at `step` will log again."""
@@ -139,7 +141,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
-        "commit": _commit(),
+        "commit": commit_of(Path(__file__).parent),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -162,12 +164,16 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
-    source = Path(__file__).parent
+def commit_of(folder: Path) -> str | None:
+    """Commit of the work tree that holds a folder, with `-dirty` where tracked files differ from it."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(source), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
+        commit = _git(folder, "rev-parse", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{commit}-dirty" if changes else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
