@@ -39,7 +39,7 @@ def test_calibration_tells_the_temperature_or_why_there_is_none(model: ModelSumm
     assert "A temperature of 1.30, fitted on held-out training clips" in sentences.calibration(model)
     metrics = {**model.metrics, "calibration": {**model.metrics["calibration"], "temperature": None}}
     without = ModelSummary("ours", (dataclasses.replace(model.first, metrics=metrics),))
-    assert "data.held_out above 0" in sentences.calibration(without)
+    assert "`data.held_out` above 0" in sentences.calibration(without)
     held_out = dataclasses.replace(without.first, recipe=Recipe(data=DataConfig(held_out=0.1)))
     assert "temperature" not in sentences.calibration(ModelSummary("ours", (held_out,)))
 

@@ -77,7 +77,7 @@ def calibration(model: ModelSummary) -> str:
         )
     if not model.first.recipe.data.held_out:
         text += (
-            " No temperature was fitted, since training held no clips back; with data.held_out above 0 "
+            " No temperature was fitted, since training held no clips back; with `data.held_out` above 0 "
             "`gasm-cast evaluate` fits one."
         )
     return text
