@@ -27,7 +27,8 @@ def resolve_device(device: str) -> torch.device:
     except RuntimeError:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}") from None
     if resolved.type == "cuda" and (resolved.index or 0) >= num_gpus:
-        raise InputError(f"no device {device}: torch sees {num_gpus or 'no'} GPU(s) here; use auto or cpu")
+        found = f"{num_gpus} GPU(s)" if num_gpus else "no GPU"
+        raise InputError(f"no device {device}: torch sees {found} here; use auto or cpu")
     return resolved
 
 

@@ -58,7 +58,7 @@ def test_a_claim_is_decided_on_the_grid_that_it_speaks_of(tmp_path: Path) -> Non
         (["--batch-sizes", "2", "0"], "--batch-sizes must be positive"),
         (["--num-steps", "0"], "--num-steps must be positive"),
         (["--semantic-width", "-1"], "--semantic-width must be positive"),
-        (["--device", "cuda"], "torch finds no GPU"),
+        (["--device", "cuda"], "no device cuda: torch sees no GPU"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -57,6 +57,7 @@ def run(options: Options) -> int:
     import torch
     from rich.console import Console
 
+    from gasm_cast.devices import resolve_device
     from gasm_cast.errors import InputError
     from gasm_cast.evaluation.claims import contenders, decide, decide_growth
     from gasm_cast.evaluation.efficiency import Settings, measure
@@ -77,11 +78,8 @@ def run(options: Options) -> int:
         raise InputError(f"no row is called {unknown[0]!r}; there are: {'; '.join(configs)}")
     if options.models:
         configs = {name: configs[name] for name in options.models}
-    has_gpu = torch.cuda.is_available()
-    if options.device == "cuda" and not has_gpu:
-        raise InputError("--device cuda: torch finds no GPU on this machine; take --device cpu")
     settings = Settings(
-        device="cuda" if has_gpu and options.device != "cpu" else "cpu",
+        device="cuda" if resolve_device(options.device).type == "cuda" else "cpu",
         precision=options.precision,
         compile=options.compile,
         num_steps=options.num_steps,
