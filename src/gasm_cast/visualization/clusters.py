@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, shown_frame
-from gasm_cast.visualization.style import axes_at, heading, look, quiet, show
+from gasm_cast.visualization.style import ONE_MAP, axes_at, heading, look, quiet, show
 
 _PANEL_IN = 1.9
 _MOST_COLUMNS = 4
-_HEAD_IN = 1.2
+_HEAD_IN = 1.3
 
 
 def principal_colours(
@@ -84,5 +84,7 @@ def draw_clusters(explanation: Explanation, clip: ShownClip) -> Figure:
             f"sought (they hold {', '.join(shares)} of the variance): patches of like colour are neighbours "
             "in the graph."
         )
+        if grid.num_frames == 1:
+            caption += f" {ONE_MAP}"
         heading(figure, "What the model takes for similar", caption)
     return figure

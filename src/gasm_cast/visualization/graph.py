@@ -12,12 +12,22 @@ from gasm_cast.palette import INK, MUTED, RULE
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.explaining import Explanation, GraphArrays, shown_frame
 from gasm_cast.visualization.patches import centre, outline, patch_name
-from gasm_cast.visualization.style import ADJACENT, CHOSEN, SIMILAR, axes_at, heading, look, quiet, show
+from gasm_cast.visualization.style import (
+    ADJACENT,
+    CHOSEN,
+    ONE_MAP,
+    SIMILAR,
+    axes_at,
+    heading,
+    look,
+    quiet,
+    show,
+)
 
 _SIDE_IN = 3.3
 _BARS_IN = 2.6
 _MOST_BARS = 20
-_HEAD_IN = 1.3
+_HEAD_IN = 1.5
 
 
 def draw_graph(explanation: Explanation, clip: ShownClip, token: int) -> Figure:
@@ -31,7 +41,8 @@ def draw_graph(explanation: Explanation, clip: ShownClip, token: int) -> Figure:
     width = len(maps) * _SIDE_IN + _BARS_IN + 0.85
     with look():
         figure = Figure(figsize=(width, _HEAD_IN + len(explanation.graphs) * row_in))
-        heading(figure, f"Graph of the patch at {patch_name(grid, token)}", _CAPTION)
+        caption = _CAPTION if grid.num_frames > 1 else f"{_CAPTION} {ONE_MAP}"
+        heading(figure, f"Graph of the patch at {patch_name(grid, token)}", caption)
         for layer, graph in enumerate(explanation.graphs):
             top_in = _HEAD_IN + layer * row_in
             for column, own in enumerate(maps):

@@ -61,7 +61,7 @@ def draw_layers(explanation: Explanation, clip: ShownClip) -> Figure:
             frame = shown_frame(segment, num_segments)
             left_in = _LEFT_IN + segment * _PANEL_IN
             axes = axes_at(figure, left_in, _HEAD_IN, _PANEL_IN - 0.05)
-            show(axes, clip.frames[frame], f"segment {segment + 1} · {clip.times_sec[frame]:.2f} s")
+            show(axes, clip.frames[frame], f"segment {segment} · {clip.times_sec[frame]:.2f} s")
             for layer in range(num_layers):
                 weights = map_at_frame(explanation, layer, segment, frame)
                 if weights is None:
@@ -86,7 +86,8 @@ def _caption(explanation: Explanation) -> str:
         )
     return (
         f"Which patches each motion segment reads in each exchange layer (mean over heads): {what}. "
-        "Colour starts above even attention; the scale is the same for all layers."
+        "Colour starts above even attention; the scale is the same for all layers. Segments are counted "
+        "from 0."
     )
 
 

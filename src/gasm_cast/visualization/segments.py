@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gasm_cast.geometry import cells
-from gasm_cast.palette import ACCENT, MUTED, RULE
+from gasm_cast.palette import ACCENT, INK, MUTED, RULE, SECOND
 from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
 from gasm_cast.visualization.explaining import Explanation, shown_frame
 from gasm_cast.visualization.layers import layer_name
 from gasm_cast.visualization.patches import outline, patch_name
-from gasm_cast.visualization.style import CHOSEN, axes_at, heading, look, show
+from gasm_cast.visualization.style import CHOSEN, axes_at, heading, look, show, text_at
 
-TIME = "viridis"
 _PANEL_IN = 1.3
 _MAP_IN = 1.75
+_SQUARE_IN = _MAP_IN - 0.25
 _HEAD_IN = 0.95
 _FIRST_IN = 0.12 + _MAP_IN + 0.25
+_LEAST_SHIFT = 0.5
+"""Reading that is within half a segment of the middle is not blown up."""
 
 
 def draw_segments(explanation: Explanation, clip: ShownClip, token: int) -> Figure | None:
@@ -44,33 +46,37 @@ def draw_segments(explanation: Explanation, clip: ShownClip, token: int) -> Figu
     # Drawn as deviations from even attention, which is 1.
     relative = [weights[token] * num_segments for _, weights in readings]
     reach = max(0.25, 1.1 * max(float(np.abs(values - 1).max()) for values in relative))
+    shifts = [_mean_shift(weights.reshape(*grid.shape, -1)[own_map]) for _, weights in readings]
+    late = max(_LEAST_SHIFT, *(float(np.abs(shift).max()) for shift in shifts))
     with look():
         width = _FIRST_IN + num_segments * _PANEL_IN + 0.1
-        figure = Figure(figsize=(width, _HEAD_IN + (1 + len(readings)) * _MAP_IN + 0.5))
+        figure = Figure(figsize=(width, _HEAD_IN + (1 + len(readings)) * _MAP_IN + 0.55))
         heading(figure, f"What the patch at {patch_name(grid, token)} reads", _CAPTION)
-        frame = clip.frames[shown_frame(own_map, grid.num_frames)]
-        axes = axes_at(figure, 0.12, _HEAD_IN + 0.07, _MAP_IN - 0.15)
-        show(axes, frame)
-        outline(axes, grid, token, frame.shape[0], colour=CHOSEN, linewidth=1.8)
+        shown = shown_frame(own_map, grid.num_frames)
+        axes = axes_at(figure, 0.12, _HEAD_IN + 0.2, _SQUARE_IN)
+        show(axes, clip.frames[shown], f"the patch · {clip.times_sec[shown]:.2f} s")
+        outline(axes, grid, token, clip.frames.shape[1], colour=CHOSEN, linewidth=1.8)
         for segment in range(num_segments):
             shown = shown_frame(segment, num_segments)
-            axes = axes_at(figure, _FIRST_IN + segment * _PANEL_IN, _HEAD_IN + 0.26, _PANEL_IN - 0.06)
-            show(axes, clip.frames[shown], f"segment {segment + 1} · {clip.times_sec[shown]:.2f} s")
-        for row, ((layer, weights), values) in enumerate(zip(readings, relative, strict=True), start=1):
+            axes = axes_at(figure, _FIRST_IN + segment * _PANEL_IN, _HEAD_IN + 0.2, _PANEL_IN - 0.06)
+            show(axes, clip.frames[shown], f"segment {segment} · {clip.times_sec[shown]:.2f} s")
+        for row, ((layer, _), values, shift) in enumerate(
+            zip(readings, relative, shifts, strict=True), start=1
+        ):
             top_in = _HEAD_IN + row * _MAP_IN
-            axes = axes_at(figure, 0.12, top_in + 0.07, _MAP_IN - 0.15)
-            show(axes, _time_map(weights.reshape(*grid.shape, -1)[own_map]))
+            axes = axes_at(figure, 0.12, top_in + 0.2, _SQUARE_IN)
+            show(axes, _shift_picture(shift, late), "when each patch reads")
             axes = axes_at(figure, _FIRST_IN, top_in + 0.28, num_segments * _PANEL_IN - 0.06, _MAP_IN - 0.55)
             _draw_deviations(axes, values, reach)
             name = layer_name(layer, len(explanation.layers))
             axes.set_title(name, loc="left", fontsize=9, fontweight="bold", pad=4)
-        _time_bar(figure)
+        _shift_bar(figure, late)
     return figure
 
 
 def _draw_deviations(axes: Axes, values: Float[np.ndarray, " segments"], reach: float) -> None:
     """Bars from 1, even attention, up and down."""
-    colours = [ACCENT if value > 1 else MUTED for value in values]
+    colours = [INK if value > 1 else MUTED for value in values]  # not those of the maps beside them
     axes.bar(np.arange(len(values)), values - 1, bottom=1, width=0.62, color=colours)
     axes.axhline(1, color=MUTED, linewidth=0.8)
     axes.set_xlim(-0.5, len(values) - 0.5)
@@ -83,31 +89,37 @@ def _draw_deviations(axes: Axes, values: Float[np.ndarray, " segments"], reach: 
 
 
 _CAPTION = (
-    "Right: attention of the outlined patch over the motion segments (mean over heads), in "
-    "multiples of even attention. Left: the mean time that each patch of its frame reads; the stronger "
-    "the colour, the more it prefers some segments."
+    "Right: attention of the outlined patch over the motion segments (mean over heads), in multiples of "
+    "even attention. Left: for every patch of its frame, the mean time that it reads; even attention has its "
+    "mean in the middle of the clip. Rows, columns, frames and segments are counted from 0."
 )
 
 
-def _time_map(weights: Float[np.ndarray, "rows cols segments"]) -> UInt8[np.ndarray, "size size 3"]:
-    """Colour: mean segment; strength: how far attention is from even (total variation, 0.25 is full)."""
+def _mean_shift(weights: Float[np.ndarray, "rows cols segments"]) -> Float[np.ndarray, "rows cols"]:
+    """Mean segment that each patch reads, less the middle of the clip."""
     num_segments = weights.shape[-1]
-    mean = weights @ np.arange(num_segments) / max(num_segments - 1, 1)
-    uneven = np.clip(np.abs(weights - 1 / num_segments).sum(axis=-1) / 2 / 0.25, 0, 1)[..., None]
-    # Even attention has its mean in the middle; what is left is spread over the colours.
-    spread = np.clip(0.5 + (mean - 0.5) * 2, 0, 1)
-    colour = uneven * colormaps[TIME](spread)[..., :3] + (1 - uneven) * 0.93
-    square = cv2.resize(255 * colour, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_NEAREST)
-    picture: np.ndarray = square.astype(np.uint8)
-    return picture
+    shift: np.ndarray = weights @ np.arange(num_segments) - (num_segments - 1) / 2
+    return shift
 
 
-def _time_bar(figure: Figure) -> None:
-    axes = axes_at(figure, 0.12, figure.get_figheight() - 0.38, _MAP_IN - 0.15, 0.08)
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), TIME)
-    bar = figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=[0, 1])
-    early, late = bar.ax.set_xticklabels(["reads early", "reads late"], fontsize=7)
-    early.set_horizontalalignment("left")
-    late.set_horizontalalignment("right")
+def _shift_picture(shift: Float[np.ndarray, "rows cols"], reach: float) -> UInt8[np.ndarray, "size size 3"]:
+    colours = 255 * _shift_colours()(Normalize(-reach, reach)(shift))[..., :3]
+    square: np.ndarray = cv2.resize(colours, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_NEAREST)
+    return square.round().astype(np.uint8)
+
+
+def _shift_colours() -> Colormap:
+    """From early over the ground of no preference to late."""
+    return LinearSegmentedColormap.from_list("early to late", [SECOND, "#eef0f2", ACCENT])
+
+
+def _shift_bar(figure: Figure, reach: float) -> None:
+    bottom_in = figure.get_figheight()
+    axes = axes_at(figure, 0.2, bottom_in - 0.38, _SQUARE_IN - 0.16, 0.09)
+    scale = ScalarMappable(Normalize(-reach, reach), _shift_colours())
+    bar = figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=[-reach, 0, reach])
+    bar.ax.set_xticklabels([f"{-reach:.1f}".replace("-", "−"), "0", f"+{reach:.1f}"], fontsize=7)
     bar.outline.set_visible(False)
-    axes.tick_params(length=0, color=RULE)
+    axes.tick_params(length=2, color=RULE)
+    words = "mean time, in segments before (−) or after (+) the middle of the clip; one scale for all layers"
+    text_at(figure, _FIRST_IN - 0.2, bottom_in - 0.34, words, color=MUTED, fontsize=7.5, va="center")

@@ -21,6 +21,7 @@ from gasm_cast.palette import ACCENT, INK, MUTED, RULE
 ADJACENT, SIMILAR, CHOSEN = "#4cc9f0", "#ffb703", "#ffffff"
 """Colours of edges on frames: they differ in lightness too, for those who see few colours."""
 DPI = 150
+ONE_MAP = "The model has one map of patches for the whole clip; it is laid over the middle frame."
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
