@@ -126,6 +126,13 @@ def test_every_number_is_a_macro_with_the_value_of_the_runs(paper: Path) -> None
     assert not re.search(r"\d\.\d", re.sub(r"\d*\.\d+\\(?:linewidth|textheight)|=\.\d+", "", text))
 
 
+def test_costs_are_of_models_and_not_of_one_of_their_seeds(paper: Path) -> None:
+    text = (paper / "tables" / "efficiency.tex").read_text()
+    assert "\ngasm-cast & " in text
+    assert "seed" not in text
+    assert "Top-1" not in text
+
+
 def test_macros_used_are_defined_and_files_included_exist(paper: Path) -> None:
     text = (paper / "main.tex").read_text()
     used = set(re.findall(r"\\((?:GasmCast|Difference|Num|Split)[A-Za-z]*)", text))
