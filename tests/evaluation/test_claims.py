@@ -9,10 +9,11 @@ from gasm_cast.evaluation.growth import RATIO_AT, Growth
 from gasm_cast.geometry import Grid
 
 
-def row(name: str, grid: str = "1x14x14", **figures_of_row: float) -> Measurement:
+def row(name: str, grid: str = "1x14x14", **figures_of_row: float | None) -> Measurement:
     made_up = {"parameters": 1, "flops": 1.0, "forward_sec": 1.0, "train_step_sec": 1.0, "saved_bytes": 1}
+    figures = made_up | {"peak_bytes": None} | figures_of_row
     tokens = Grid(*map(int, grid.split("x")))
-    return Measurement(name=name, grid=tokens, batch_size=1, peak_bytes=None, **(made_up | figures_of_row))  # type: ignore[arg-type]
+    return Measurement(name=name, grid=tokens, batch_size=1, **figures)  # type: ignore[arg-type]
 
 
 RATIO = Claim("operations", "flops", "ours", "theirs", "1x14x14", 0.5)
@@ -36,6 +37,35 @@ def test_what_was_not_measured_gets_no_verdict() -> None:
     assert decide([row("ours")], [RATIO]) == []
     assert decide([row("theirs")], [RATIO, BOUND]) == []
     assert decide([row("ours"), row("theirs", grid="8x14x14")], [RATIO]) == []
+
+
+@pytest.mark.parametrize("theirs", [None, 0])
+def test_a_peak_is_judged_only_where_it_was_measured(theirs: int | None) -> None:
+    claim = Claim("peak", "peak_bytes", "ours", "theirs", "1x14x14", 0.4)
+    assert decide([row("ours", peak_bytes=30), row("theirs", peak_bytes=theirs)], [claim]) == []
+    (verdict,) = decide([row("ours", peak_bytes=30), row("theirs", peak_bytes=100)], [claim])
+    assert (verdict.value, verdict.met) == (0.3, True)
+
+
+def test_saved_bytes_peaks_and_parameters_are_each_judged_on_their_own() -> None:
+    with_feed_forward, without = (
+        ("gasm-cast", "cross-attention"),
+        (
+            "gasm-cast, no feed-forward",
+            "cross-attention, no feed-forward",
+        ),
+    )
+    for quantity in ("saved_bytes", "peak_bytes"):
+        pairs = {(claim.ours, claim.peer) for claim in CLAIMS if claim.quantity == quantity}
+        assert {with_feed_forward, without} <= pairs
+    bounded = [(claim.ours, claim.grid) for claim in CLAIMS if claim.quantity == "parameters"]
+    names, grids = ("gasm-cast", "gasm-cast, motion feed-forward"), ("1x14x14", "8x14x14", "16x14x14")
+    assert sorted(bounded) == sorted((name, grid) for name in names for grid in grids)
+
+
+def test_no_two_figures_of_the_claims_have_one_name() -> None:
+    names = [(claim.name, claim.ours, claim.peer) for claim in CLAIMS]
+    assert len(set(names)) == len(names)
 
 
 def test_every_claim_speaks_of_rows_of_the_table() -> None:

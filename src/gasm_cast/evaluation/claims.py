@@ -14,7 +14,7 @@ from gasm_cast.config import ExchangeConfig, GraphConfig, ModelConfig, PeerConfi
 from gasm_cast.evaluation.efficiency import Measurement
 from gasm_cast.evaluation.growth import RATIO_AT, Growth
 
-Quantity = Literal["flops", "train_step_sec", "saved_bytes", "parameters", "growth"]
+Quantity = Literal["flops", "train_step_sec", "saved_bytes", "peak_bytes", "parameters", "growth"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def contenders(semantic_width: int) -> dict[str, ModelConfig]:
     }
 
 
-_ONE, _MANY = "1x14x14", "16x14x14"
+_ONE, _SOME, _MANY = "1x14x14", "8x14x14", "16x14x14"
 _CROSS, _CROSS_BARE = "cross-attention", "cross-attention, no feed-forward"
 _BARE, _LEAN, _PROBE = "gasm-cast, no feed-forward", "gasm-cast, motion feed-forward", "attentive-probe"
 _FUSION, _FUSION_BARE = "gasm-cast, no graph", "gasm-cast, no graph, no feed-forward"
@@ -98,29 +98,41 @@ CLAIMS = (
     Claim("training step", "train_step_sec", _STREAM, _CROSS, _ONE, 0.45, "0.7 to 0.9"),
     Claim("training memory", "saved_bytes", "gasm-cast", _CROSS, _ONE, 0.40, "0.6 to 0.8"),
     Claim("training memory", "saved_bytes", _BARE, _CROSS_BARE, _ONE, 0.75, "0.6 to 0.8"),
+    Claim("peak of a step", "peak_bytes", "gasm-cast", _CROSS, _ONE, 0.40, "0.6 to 0.8"),
+    Claim("peak of a step", "peak_bytes", _BARE, _CROSS_BARE, _ONE, 0.70, "0.6 to 0.8"),
     Claim("operations, 16 frames", "flops", "gasm-cast", _PROBE, _MANY, 0.03),
     Claim("training step, 16 frames", "train_step_sec", "gasm-cast", _PROBE, _MANY, 0.10),
     Claim("training memory, 16 frames", "saved_bytes", "gasm-cast", _PROBE, _MANY, 0.15),
     Claim("operations, 16 frames", "flops", _LEAN, _PROBE, _MANY, 0.03),
     Claim("training step, 16 frames", "train_step_sec", _LEAN, _PROBE, _MANY, 0.10),
     Claim("training memory, 16 frames", "saved_bytes", _LEAN, _PROBE, _MANY, 0.15),
+    Claim("peak of a step, 16 frames", "peak_bytes", "gasm-cast", _PROBE, _MANY, 0.15),
+    Claim("peak of a step, 16 frames", "peak_bytes", _LEAN, _PROBE, _MANY, 0.15),
+    # The classifier reads the frames side by side, so that it grows with them.
     Claim("parameters", "parameters", "gasm-cast", None, _ONE, 8e6, "20 million"),
+    Claim("parameters, 8 frames", "parameters", "gasm-cast", None, _SOME, 8e6, "20 million"),
+    Claim("parameters, 16 frames", "parameters", "gasm-cast", None, _MANY, 8e6, "20 million"),
+    Claim("parameters", "parameters", _LEAN, None, _ONE, 8e6, "20 million"),
+    Claim("parameters, 8 frames", "parameters", _LEAN, None, _SOME, 8e6, "20 million"),
+    Claim("parameters, 16 frames", "parameters", _LEAN, None, _MANY, 8e6, "20 million"),
 )
 
 
 def decide(measurements: Sequence[Measurement], claims: Sequence[Claim] = CLAIMS) -> list[Verdict]:
     """Verdicts on the claims whose models were measured on the grid they speak of."""
     rows = {(row.name, str(row.grid)): row for row in measurements}
+
+    def figure(name: str, claim: Claim) -> float | None:
+        row = rows.get((name, claim.grid))
+        value = None if row is None else getattr(row, claim.quantity)
+        return None if value is None else float(value)
+
     verdicts = []
     for claim in claims:
-        ours = rows.get((claim.ours, claim.grid))
-        peer = rows.get((claim.peer, claim.grid)) if claim.peer is not None else None
-        if ours is None or (claim.peer is not None and peer is None):
-            continue
-        value = float(getattr(ours, claim.quantity))
-        verdicts.append(
-            Verdict(claim, value if peer is None else value / float(getattr(peer, claim.quantity)))
-        )
+        ours = figure(claim.ours, claim)
+        peer = 1.0 if claim.peer is None else figure(claim.peer, claim)
+        if ours is not None and peer:  # a peak of zero is one that the machine did not show
+            verdicts.append(Verdict(claim, ours / peer))
     return verdicts
 
 
