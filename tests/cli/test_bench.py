@@ -7,6 +7,7 @@ import torch
 
 from gasm_cast.cli import main
 from gasm_cast.evaluation import growth
+from gasm_cast.geometry import Grid
 
 SMALL = ["--grids", "1x3x3", "2x3x3", "--batch-sizes", "2", "1", "--semantic-width", "24"]
 SMALL += ["--motion-width", "16", "--num-steps", "1", "--device", "cpu", "--no-peak"]
@@ -16,7 +17,9 @@ KEYS = {"name", "value", "unit", "target", "met", "peer"}
 def test_models_are_measured_judged_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toy = partial(growth.measure_growth, side=14, num_frames=(1, 4, 8), dense_up_to=196)
+    toy = partial(
+        growth.measure_growth, grids=[Grid(frames, 14, 14) for frames in (1, 4, 8)], dense_up_to=196
+    )
     monkeypatch.setattr(growth, "measure_growth", toy)
     models = ["--models", "linear", "gasm-cast", "cross-attention"]
     written = ["--out", str(tmp_path / "out"), "--json", str(tmp_path / "bench.json")]

@@ -5,7 +5,9 @@ import torch
 
 from gasm_cast.evaluation.efficiency import Settings
 from gasm_cast.evaluation.efficiency_tables import growth_table
-from gasm_cast.evaluation.growth import RATIO_AT, WIDTH, FullAttention, Growth, measure_growth
+from gasm_cast.evaluation.growth import GRIDS, RATIO_AT, WIDTH, FullAttention, Growth, measure_growth
+from gasm_cast.geometry import Grid
+from gasm_cast.graph.attention import DENSE_UP_TO
 
 NODES = (196, 784, 1568, RATIO_AT, 6272)
 
@@ -32,12 +34,19 @@ def test_the_ratio_is_taken_where_both_were_measured() -> None:
 
 
 def test_dense_forms_are_measured_only_as_far_as_asked() -> None:
-    growth = measure_growth(Settings(num_steps=1), side=2, num_frames=(1, 2, 4), dense_up_to=8)
+    grids = [Grid(frames, 2, 2) for frames in (1, 2, 4)]
+    growth = measure_growth(Settings(num_steps=1), grids=grids, dense_up_to=8)
     assert growth.num_nodes == (4, 8, 16)
     assert [seconds is None for seconds in growth.masked_dense_sec] == [False, False, True]
     assert [seconds is None for seconds in growth.full_attention_sec] == [False, False, True]
     assert len(growth.neighbour_list_sec) == 3
     assert growth_table(growth).splitlines()[-1].endswith("| - | - |")
+
+
+def test_both_computations_are_timed_around_the_bound_between_them() -> None:
+    sizes = sorted(grid.num_tokens for grid in GRIDS)
+    assert sizes == [49, 100, 196, 392, 784, 1568, RATIO_AT, 6272]
+    assert sizes[0] < DENSE_UP_TO["cpu"] < sizes[1]
 
 
 def test_full_attention_lets_every_pair_meet() -> None:
