@@ -16,6 +16,17 @@ def test_a_run_is_taken_up_by_an_equal_recipe_only(tmp_path: Path) -> None:
         Run.create(tmp_path / "run", Recipe(training=TrainingConfig(seed=1)))
 
 
+def test_a_claimed_folder_is_written_by_beginning(tmp_path: Path) -> None:
+    run = Run.claim(tmp_path / "run", Recipe())
+    assert not run.path.exists()
+    run.begin()
+    written = (run.path / "environment.json").read_bytes()
+    Run.claim(run.path, Recipe()).begin()
+    assert (run.path / "environment.json").read_bytes() == written
+    with pytest.raises(InputError, match="holds a run of another recipe"):
+        Run.claim(run.path, Recipe(training=TrainingConfig(seed=1)))
+
+
 def test_a_run_that_was_killed_at_its_birth_begins_again(tmp_path: Path) -> None:
     path = tmp_path / "run"
     Run.create(path, Recipe())

@@ -51,8 +51,23 @@ class Run:
         Raises:
             InputError: if the folder holds a run of another recipe, or other files.
         """
-        config = path / "config.toml"
-        if config.exists():
+        run = cls.claim(path, recipe, beside=beside)
+        run.begin()
+        return run
+
+    @classmethod
+    def claim(cls, path: Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
+        """A run that may lie in a folder; nothing is written before :meth:`begin`.
+
+        Args:
+            path: The folder.
+            recipe: What the run is of.
+            beside: Names that may already lie in a folder that holds no run yet.
+
+        Raises:
+            InputError: if the folder holds a run of another recipe, or other files.
+        """
+        if (path / "config.toml").exists():
             run = cls.open(path)
             if run.recipe != recipe:
                 raise InputError(
@@ -64,9 +79,14 @@ class Run:
             path.is_dir() and all(_may_precede(inner, beside) for inner in path.iterdir())
         ):
             raise InputError(f"{path} exists and is not a run folder; choose another --out")
-        write_text(path / "environment.json", json.dumps(environment(), indent=2) + "\n")
-        write_text(config, to_toml(recipe))
         return cls(path, recipe)
+
+    def begin(self) -> None:
+        """Write environment and recipe, unless they are there."""
+        config = self.path / "config.toml"
+        if not config.exists():
+            write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+            write_text(config, to_toml(self.recipe))
 
     @classmethod
     def open(cls, path: Path) -> Run:

@@ -88,6 +88,13 @@ def test_what_cannot_be_is_told_in_a_line(
     said = capsys.readouterr().err.strip()
     assert message in said
     assert "\n" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_mended_command_takes_the_folder_of_the_one_that_failed(file: Path, tmp_path: Path) -> None:
+    command = ["train", str(file), "--out", str(tmp_path / "run"), "--training.num-epochs", "1"]
+    assert main([*command, "--data.validation-split", "valid"]) == 2
+    assert main(command) == 0
 
 
 def test_unknown_flags_are_answered_with_close_ones(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

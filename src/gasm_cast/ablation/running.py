@@ -97,7 +97,7 @@ def search(recipe: Recipe, grid: Sequence[str], folder: Path) -> Recipe:
 
 def train_and_evaluate(recipe: Recipe, seed: int, path: Path) -> float:
     """Train a run and evaluate it on the validation split, unless both are done; its top-1."""
-    run = Run.create(path, replace(recipe, training=replace(recipe.training, seed=seed)))
+    run = Run.claim(path, replace(recipe, training=replace(recipe.training, seed=seed)))
     data = run.recipe.data
     written = run.evaluation(data.validation_split) / "metrics.json"
     if not written.exists():

@@ -61,11 +61,9 @@ def run(options: Options) -> int:
     recipe, path = options.recipe, options.folder
     if options.sweep:
         recipe, path = _search(options), path / "best"
-    is_first = getattr(rank_zero_only, "rank", 0) == 0
-    # Only the first process may create the folder; the others meet it in `train`.
-    folder = Run.create(path, recipe) if is_first else Run(path, recipe)
+    folder = Run.claim(path, recipe)
     result = train(folder, console=Console())
-    if is_first:
+    if getattr(rank_zero_only, "rank", 0) == 0:
         draw_curves([folder], folder.path / "curves.png")
         print(f"{folder.path}: best.pt is of epoch {result.best_epoch}; curves.png shows all")
         print(f"next: gasm-cast evaluate {folder.path}")

@@ -52,7 +52,7 @@ def run(options: Options) -> int:
 
     space = read_space(options.space or DEFAULT_SPACE, options.recipe)
     best = search(options.recipe, space, options.folder, num_trials=options.trials, console=Console())
-    folder = Run.create(options.folder / "best", final_recipe(best))
+    folder = Run.claim(options.folder / "best", final_recipe(best))
     result = train(folder, console=Console())
     draw_curves([folder], folder.path / "curves.png")
     print(f"{options.folder / 'best.toml'}: the best recipe, trained in {folder.path}")

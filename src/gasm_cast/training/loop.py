@@ -36,7 +36,8 @@ def train(
     run after the current step with a checkpoint; the same call takes it up again.
 
     Args:
-        run: The run; its folder receives checkpoints, metrics and curves.
+        run: The run; its folder receives checkpoints, metrics and curves, and is begun here once
+            all that the run needs is there.
         console: Where to report; a terminal gets a progress bar. None is silent.
         on_epoch: Takes what each epoch logs. What it raises ends the run.
 
@@ -44,7 +45,7 @@ def train(
         How the run ended; the same for a run that was finished before.
 
     Raises:
-        InputError: if recipe, annotations and store do not belong together.
+        InputError: if recipe, annotations and store do not belong together, or the disk is full.
         TrainingDivergedError: at the first loss or gradient that is not finite.
         KeyboardInterrupt: after a signal, with the checkpoint written.
     """

@@ -16,7 +16,7 @@ from gasm_cast.training.learner import Learner, Step
 from gasm_cast.training.progress import Display, Stopwatch
 from gasm_cast.training.setup import Data
 from gasm_cast.training.state import TrainState
-from gasm_cast.training.trackers import open_tracker
+from gasm_cast.training.trackers import open_tracker, require_tracker
 from gasm_cast.training.validation import Accuracy
 
 LOGGED_PER_EPOCH = 50
@@ -62,9 +62,14 @@ class TrainingResult:
 
 
 class Recorder:
-    """Writes metrics.jsonl, the tracker's curves and the console; silent in all but the first process."""
+    """Writes metrics.jsonl, the tracker's curves and the console; silent in all but the first process.
+
+    Raises:
+        InputError: if the tracker's package is not installed.
+    """
 
     def __init__(self, run: Run, console: Console | None, *, is_first: bool) -> None:
+        require_tracker(run.recipe)
         self._run = run
         self._is_first = is_first
         self._console = console if console is not None and is_first else Console(quiet=True)
@@ -83,7 +88,7 @@ class Recorder:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def start(self, learner: Learner, data: Data, state: TrainState) -> None:
-        """State what is trained, on what, and how fast it is to learn."""
+        """Begin the run's folder; state what is trained, on what, and how fast it is to learn."""
         training, schedule, fabric = self._run.recipe.training, learner.schedule, learner.fabric
         precision = resolve_precision(training.precision, fabric.device)
         num_held_out = 0 if data.held_out is None else len(data.held_out)
@@ -100,6 +105,7 @@ class Recorder:
             self.say(f"going on after step {state.step} of {schedule.num_steps}")
         if not self._is_first:
             return
+        self._run.begin()
         self._run.rewind(state.step)
         self._run.log(
             "start",

@@ -169,7 +169,7 @@ def _run_trial(trial: Trial, recipe: Recipe, overrides: Mapping[str, Any], folde
     try:
         tried = with_held_out(override(recipe, overrides, source="--space"))
         tried = replace(tried, training=replace(tried.training, validate_every=0, tracker="none"))
-        run = Run.create(folder / config_hash(tried), tried)
+        run = Run.claim(folder / config_hash(tried), tried)
         if run.last_checkpoint.exists():  # interrupted: its epochs so far are not trained again
             for epoch in run.events("epoch"):
                 trial.report(epoch["held_out_top1"], epoch["epoch"])

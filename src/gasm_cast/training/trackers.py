@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from torch.utils.tensorboard import SummaryWriter
 
-from gasm_cast.config import to_table
+from gasm_cast.config import Recipe, to_table
 from gasm_cast.errors import InputError
 from gasm_cast.runs import Run
 
@@ -97,6 +97,16 @@ class MLflow:
     def close(self) -> None:
         """Finish the run."""
         self._mlflow.end_run()
+
+
+def require_tracker(recipe: Recipe) -> None:
+    """Refuse a tracker whose package is not installed.
+
+    Raises:
+        InputError: saying how to get it.
+    """
+    if recipe.training.tracker in ("wandb", "mlflow"):
+        _import(recipe.training.tracker)
 
 
 def open_tracker(run: Run, step: int) -> Tracker:
