@@ -8,6 +8,7 @@ from gasm_cast.geometry import (
     StreamSpec,
     adjacency,
     adjacent_offsets,
+    adjacent_pairs,
     cells,
     neighbours,
     pooled,
@@ -69,6 +70,11 @@ def test_degree_follows_from_the_grid(grid: Grid, degree: int) -> None:
     assert len(offsets) == degree
     reached = offsets @ np.array([grid.num_rows * grid.num_cols, grid.num_cols, 1])
     assert (np.diff(reached) > 0).all()  # ordered by the index of the token reached
+
+
+@given(grids)
+def test_pairs_are_those_of_the_matrix(grid: Grid) -> None:
+    np.testing.assert_array_equal(adjacent_pairs(grid), np.argwhere(adjacency(grid)))
 
 
 def test_pooling_divides_rows_and_columns_only() -> None:

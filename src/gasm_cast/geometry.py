@@ -104,6 +104,13 @@ def neighbours(
     return np.ravel_multi_index(tuple(np.moveaxis(target, -1, 0)), grid.shape), inside
 
 
+def adjacent_pairs(grid: Grid) -> Int[np.ndarray, "pairs 2"]:
+    """Every ordered pair of tokens that touch, by the first, then by the second; linear in the tokens."""
+    targets, inside = neighbours(grid, adjacent_offsets(grid))
+    sources = np.broadcast_to(np.arange(grid.num_tokens)[:, None], targets.shape)
+    return np.stack([sources[inside], targets[inside]], axis=1)
+
+
 def pooled(grid: Grid, factor: int) -> Grid:
     """Grid after averaging squares of `factor` x `factor` cells in each frame.
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import load_file
 
 from gasm_cast.errors import InputError
+from gasm_cast.geometry import adjacency
 from gasm_cast.store import FeatureStore, StoredDtype, StoreWriter
 
 from .conftest import MOTION, SEMANTIC, clip, contents, describe, write
@@ -240,3 +241,8 @@ def test_geometry_lies_beside_the_features(tmp_path: Path, ids: list[str]) -> No
     np.testing.assert_allclose(arrays["semantic_positions"][-1], [0.5, 2.5 / 3, 3.5 / 4])
     assert arrays["motion_positions"].shape == (MOTION.grid.num_tokens, 3)
     np.testing.assert_allclose(arrays["motion_positions"][0], [0.1, 0.5, 0.5])
+    for stream, spec in (("semantic", SEMANTIC), ("motion", MOTION)):
+        pairs = arrays[f"{stream}_adjacency"]
+        touching = np.zeros((spec.grid.num_tokens,) * 2, dtype=bool)
+        touching[tuple(pairs.T)] = True
+        np.testing.assert_array_equal(touching, adjacency(spec.grid))

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from gasm_cast import __version__
 from gasm_cast.files import atomic_path, is_partial, write_text
-from gasm_cast.geometry import StreamSpec, positions
+from gasm_cast.geometry import StreamSpec, adjacent_pairs, positions
 from gasm_cast.store import manifest
 from gasm_cast.store.index import Index
 from gasm_cast.store.manifest import STREAMS, StoreDescription
@@ -72,7 +72,10 @@ def _relative_error(shards: Sequence[Shard], num_ids: Sequence[int]) -> dict[str
 
 
 def save_geometry(path: Path, specs: Mapping[str, StreamSpec]) -> None:
-    """Write `semantic_positions [N, 3]` and `motion_positions [T, 3]`: (t, y, x) in [0, 1]."""
+    """Write where the tokens of each stream lie: `*_positions [N, 3]` and `*_adjacency [E, 2]`."""
     arrays = {f"{stream}_positions": positions(specs[stream].grid) for stream in STREAMS}
+    arrays |= {
+        f"{stream}_adjacency": adjacent_pairs(specs[stream].grid).astype(np.int32) for stream in STREAMS
+    }
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(arrays))
