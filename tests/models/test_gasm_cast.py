@@ -214,28 +214,30 @@ class TestOrderInTime:
             optimizer.step()
         return model.eval()
 
-    @FORMS
-    def test_a_clip_played_backwards_flips_the_prediction(self, make_model: Maker, residual: str) -> None:
-        model = self.trained(
+    def trained_of(self, make_model: Maker, residual: str, **positions: str) -> FusionModel:
+        """A head that pools over time sees no order: whether the model does is up to its positions."""
+        return self.trained(
             make_model(
-                semantic=self.semantic, motion=self.motion, exchange={"residual": residual, "dropout": 0.0}
+                semantic=self.semantic,
+                motion=self.motion,
+                graph=positions,
+                exchange={"residual": residual, "dropout": 0.0, **positions},
+                head={"temporal": "pool"},
             )
         )
+
+    @FORMS
+    def test_a_clip_played_backwards_flips_the_prediction(self, make_model: Maker, residual: str) -> None:
+        model = self.trained_of(make_model, residual)
         semantic, motion, labels = self.clips(200, seed=1000)
         forwards = model(semantic, motion).logits.argmax(-1)
         backwards = model(semantic, motion.flip(1)).logits.argmax(-1)
         assert (forwards == labels).float().mean() > 0.95
         assert (forwards != backwards).float().mean() > 0.9
 
-    def test_without_positions_it_does_not(self, make_model: Maker) -> None:
-        model = make_model(
-            semantic=self.semantic,
-            motion=self.motion,
-            graph={"positions": "none"},
-            exchange={"enabled": False},
-            head={"temporal": "pool"},
-        )
-        self.trained(model)
+    @FORMS
+    def test_without_positions_it_does_not(self, make_model: Maker, residual: str) -> None:
+        model = self.trained_of(make_model, residual, positions="none")
         semantic, motion, labels = self.clips(200, seed=1000)
         forwards = model(semantic, motion).logits.argmax(-1)
         backwards = model(semantic, motion.flip(1)).logits.argmax(-1)

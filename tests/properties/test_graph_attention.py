@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gasm_cast.config import GraphConfig
-from gasm_cast.geometry import Grid
+from gasm_cast.geometry import Grid, cells
 from gasm_cast.graph import GraphAttention
+from gasm_cast.graph.positions import Rotary
 
 WIDTH = 8
 grids = st.builds(Grid, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
@@ -139,3 +141,21 @@ def test_half_precision_masks_without_overflow(dtype: torch.dtype, computation: 
     assert out.isfinite().all()
     assert x.grad is not None
     assert x.grad.isfinite().all()
+
+
+@given(grids, st.integers(6, 20), seeds)
+def test_rotary_scores_depend_on_the_offset_of_two_nodes_only(grid: Grid, head_dim: int, seed: int) -> None:
+    """One query and one key put on every node score as complex numbers do that turn by the offset."""
+    torch.manual_seed(seed)
+    query, key = torch.randn(2, head_dim, dtype=torch.float64)
+    rotary = Rotary(grid, head_dim)
+    turned = [rotary(vector.expand(1, 1, grid.num_tokens, head_dim))[0, 0] for vector in (query, key)]
+
+    half, num_pairs = head_dim // 2, head_dim // 6
+    cell = torch.from_numpy(cells(grid)).double()
+    offset = cell[:, None] - cell[None]
+    angle = offset[..., None] * 100.0 ** (-torch.arange(num_pairs, dtype=torch.float64) / num_pairs)
+    angle = F.pad(angle.flatten(2), (0, half - 3 * num_pairs))
+    a, b = (torch.complex(vector[:half], vector[half : 2 * half]) for vector in (query, key))
+    expected = (a * b.conj() * torch.exp(1j * angle)).real.sum(-1) + (query * key)[2 * half :].sum()
+    torch.testing.assert_close(turned[0] @ turned[1].mT, expected, rtol=0, atol=1e-5)
