@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -171,3 +172,15 @@ def test_wrong_requests_are_one_line(hot: Hot, tmp_path: Path, capsys: pytest.Ca
         assert error.startswith("gasm-cast explain: ")
         assert words in error
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("num_bytes", [100, 30_000])
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    hot: Hot, tmp_path: Path, capsys: pytest.CaptureFixture[str], small_disk: Any, num_bytes: int
+) -> None:
+    out = tmp_path / "out"
+    with small_disk(num_bytes):
+        assert main(["explain", str(hot.run.path), "hot/clip", "--out", str(out)]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"gasm-cast explain: {out}: cannot write: File too large; free space")
+    assert list(tmp_path.iterdir()) == []
