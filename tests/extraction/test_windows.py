@@ -1,10 +1,13 @@
 """Windows cut in one pass are the clips of those spans."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.extraction.conftest import write_long_clip
+from tests.video.odd_files import cut, encode, flip_bytes, textured_pictures
 
 from gasm_cast.errors import InputError
 from gasm_cast.extraction.windows import cut_windows
@@ -38,6 +41,24 @@ def test_windows_are_the_clips_of_their_spans(
         clips = sample_views(long, VIEWS, (window.start_sec, window.end_sec))
         for sampling, clip in zip(VIEWS, clips, strict=True):
             np.testing.assert_array_equal(window.frames[sampling], clip.frames)
+
+
+def test_windows_say_what_was_lost_of_them(tmp_path: Path) -> None:
+    options = {"preset": "medium", "g": "24"}
+
+    def flaws(name: str, *, spoil: Callable[[Path], object] = lambda path: None) -> list[str]:
+        path = encode(tmp_path / name, textured_pictures(120), codec="libx264", options=options)
+        spoil(path)
+        windows = cut_windows(path, VIEWS, window_sec=2.5, stride_sec=2.5)
+        return ["; ".join(window.flaws) for window in windows]
+
+    assert not any(flaws("whole.mkv"))
+    first, *middle, last = flaws("flipped.mkv", spoil=flip_bytes)
+    assert any("could not be decoded properly" in flaw for flaw in middle)
+    assert (first, last) == ("", "")
+    first, *_, last = flaws("cut.mkv", spoil=partial(cut, fraction=0.6))
+    assert first == ""
+    assert "truncated: frames end" in last
 
 
 def test_strides_that_would_skip_frames_are_refused(long: Path) -> None:

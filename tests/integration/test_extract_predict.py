@@ -9,10 +9,21 @@ import numpy as np
 import pytest
 import torch
 from tests.extraction.conftest import write_clip, write_long_clip
+from tests.video.odd_files import cut, encode, textured_pictures
 
 from gasm_cast.cli import main
-from gasm_cast.config import DataConfig, ExchangeConfig, GraphConfig, HeadConfig, ModelConfig, Recipe
-from gasm_cast.models.checkpoints import ModelCard, save_checkpoint
+from gasm_cast.config import (
+    DataConfig,
+    ExchangeConfig,
+    GraphConfig,
+    HeadConfig,
+    ModelConfig,
+    ModelKind,
+    Recipe,
+)
+from gasm_cast.evaluation.cost import count_exit_flops
+from gasm_cast.extraction.extractor import Extractor
+from gasm_cast.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 from gasm_cast.predictions import read_predictions
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
@@ -40,11 +51,12 @@ def run(data: Path) -> Run:
     return write_run(data, data / "store")
 
 
-def write_run(folder: Path, features: Path) -> Run:
+def write_run(folder: Path, features: Path, kind: ModelKind = "gasm-cast") -> Run:
     """A run in `folder` of a model that was never trained, for this store."""
     recipe = Recipe(
         data=DataConfig(store=features, annotations=folder / "annotations"),
         model=ModelConfig(
+            kind=kind,
             graph=GraphConfig(width=16, num_heads=2, similarity_width=8),
             exchange=ExchangeConfig(width=16, num_heads=2),
             head=HeadConfig(coarse_layers=1),
@@ -97,7 +109,36 @@ def test_unreadable_videos_are_listed_and_the_others_classified(
     captured = capsys.readouterr()
     assert f"{videos[0]}: not read: no such file" in captured.err
     assert captured.out.count("%") == 2
-    assert main(["predict", str(run.path), videos[0]]) == 1  # and if nothing can be read at all
+    assert main(["predict", str(run.path), videos[2]]) == 1  # and if nothing can be read at all
+
+
+def test_names_without_any_file_are_bad_input(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(run.path), "nope.mp4", "nor-this.mp4"]) == 2
+    assert "nope.mp4: no such video file or folder" in capsys.readouterr().err
+    assert main(["explain", str(run.path), "nope.mp4"]) == 2
+    assert "nope.mp4: no such video file, and no such id in the run's store" in capsys.readouterr().err
+
+
+def test_an_answer_on_a_damaged_video_says_so(
+    data: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = data / "annotations" / "videos" / "0.webm"
+    damaged = encode(tmp_path / "damaged.webm", textured_pictures())
+    cut(damaged, 0.6)
+    told = {"csv": tmp_path / "said.csv", "json": tmp_path / "said.json"}
+    files = [word for form, path in told.items() for word in (f"--{form}", str(path))]
+    assert main(["predict", str(run.path), str(whole), str(damaged), "--top", "1", *files]) == 0
+    heading = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(str(damaged)))
+    assert "truncated: frames end" in heading
+    flaws = [prediction["flaws"] for prediction in json.loads(told["json"].read_text())["predictions"]]
+    assert flaws[0] == ""
+    assert heading == f"{damaged}  ({flaws[1]})"
+    with open(told["csv"], newline="") as file:
+        assert [row["flaws"] for row in csv.DictReader(file)] == flaws
+
+    assert main(["explain", str(run.path), str(damaged), "--out", str(tmp_path / "explained")]) == 0
+    assert f"{damaged}: {flaws[1]}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "explained" / "meta.json").read_text())["flaws"] == [flaws[1]]
 
 
 def test_windows_of_a_long_video_are_those_clips(data: Path, run: Run, tmp_path: Path) -> None:
@@ -133,6 +174,38 @@ def test_early_exit_says_where_the_model_stopped(data: Path, run: Run, tmp_path:
         assert main(["predict", str(run.path), video, *arguments]) == 0
         layers.append(json.loads((tmp_path / "said.json").read_text())["predictions"][0]["layers_used"])
     assert layers == [2, 3]  # the first layer answers verb groups, so it cannot be the last
+
+
+def test_early_exit_says_what_it_saved(
+    data: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = [str(data / "annotations" / "videos" / f"{name}.webm") for name in range(3)]
+    saved = []
+    for confidence in ("0.01", "1"):
+        arguments = ["--exit-confidence", confidence, "--json", str(tmp_path / "said.json")]
+        assert main(["predict", str(run.path), *videos, *arguments]) == 0
+        saved.append(json.loads((tmp_path / "said.json").read_text())["early_exit"])
+        assert f"{saved[-1]['operations_saved']:.1%} of the model's operations" in capsys.readouterr().out
+    early, full = saved
+    assert (early["mean_layers"], full["mean_layers"], full["num_layers"]) == (2, 3, 3)
+    assert full["operations_saved"] == 0
+    model = load_checkpoint(run.best_checkpoint).model
+    tokens = [
+        torch.zeros(1, spec.grid.num_tokens, spec.width) for spec in (model.task.semantic, model.task.motion)
+    ]
+    flops = count_exit_flops(model, *tokens)
+    assert early["operations_saved"] == pytest.approx(1 - flops[2] / flops[3])
+    assert early["operations_saved"] > 0.01
+
+
+def test_a_model_that_cannot_stop_early_is_refused_before_videos_are_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = write_run(tmp_path, data / "store", kind="linear")
+    monkeypatch.setattr(Extractor, "like", lambda *_, **__: pytest.fail("backbones were loaded"))
+    video = str(data / "annotations" / "videos" / "0.webm")
+    assert main(["predict", str(probe.path), video, "--exit-confidence", "0.5"]) == 2
+    assert "'linear' has no early heads" in capsys.readouterr().err
 
 
 def test_explain_a_video_where_the_store_of_three_crops_is_gone(data: Path, tmp_path: Path) -> None:

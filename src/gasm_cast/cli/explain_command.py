@@ -76,6 +76,8 @@ def run(options: Options) -> int:
     out = options.out or folder.path / "explanations" / name
     replace_explanation(out, explanation, clip, faithfulness, token=token)
     print(clip.title(explanation.answer))
+    if clip.flaws:
+        print(f"{options.clip}: {'; '.join(clip.flaws)}")
     if faithfulness is not None:
         print(
             f"faithfulness {faithfulness.faithfulness:+.3f} (insertion {faithfulness.insertion:.3f}, "
@@ -108,6 +110,10 @@ def _clip(options: Options, loaded: LoadedModel, data: DataConfig) -> tuple[Feat
         return _of_file(options, loaded, store, shown)
     if store is None:
         raise InputError(f"{options.clip}: no such video, and the run's store {data.store} is not there")
+    if options.clip not in store.ids and options.clip not in store.failures:
+        raise InputError(
+            f"{options.clip}: no such video file, and no such id in the run's store {data.store}"
+        )
     return _of_id(options, store, data, shown)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from gasm_cast.extraction.options import PipelineOptions
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
     from gasm_cast.extraction.extractor import Extractor
     from gasm_cast.extraction.reading import Source
@@ -49,7 +49,7 @@ class Options:
     stride_sec: float | None = None
     """From one window's start to the next; half a window by default."""
     exit_confidence: float | None = None
-    """Stop at the first layer whose best class has this probability."""
+    """Stop at the first layer whose best class has this probability; says what that saved."""
     semantic_weights: str | None = None
     """Where the semantic backbone's weights lie, if it needs a file of yours."""
     motion_weights: str | None = None
@@ -58,9 +58,9 @@ class Options:
     """Where to compute."""
     pipeline: PipelineOptions = field(default_factory=PipelineOptions)
     csv: Path | None = None
-    """Write video, start, end, class, score there, one row for each class shown."""
+    """Write video, start, end, class, score, flaws of the file there, one row for each class shown."""
     json: Path | None = None
-    """Write all probabilities there."""
+    """Write all probabilities there, and all else that is shown."""
 
     def __post_init__(self) -> None:
         if self.top < 1:
@@ -78,9 +78,37 @@ class Answer:
     video: str
     span_sec: tuple[float, float] | None
     """The part; None for the whole video."""
+    flaws: str
+    """What was lost of it, where parts could not be decoded."""
     probabilities: Float[np.ndarray, " classes"]
-    layers_used: int | None
-    """Exchange layers it took, with --exit-confidence."""
+    layers_used: Int[np.ndarray, " views"] | None
+    """Exchange layers that its views took, with --exit-confidence."""
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """What --exit-confidence saved, over all views of all that was answered."""
+
+    mean_layers: float
+    num_layers: int
+    operations_saved: float
+    """Share of the operations of a forward pass, from the stored features to the classes."""
+
+    @classmethod
+    def of_answers(cls, answers: Sequence[Answer], flops: Mapping[int, float]) -> EarlyExit:
+        """From the layers taken, and the operations up to each layer."""
+        layers = [
+            int(layer) for answer in answers if answer.layers_used is not None for layer in answer.layers_used
+        ]
+        last = max(flops)
+        spent = sum(flops[layer] for layer in layers)
+        return cls(sum(layers) / len(layers), last, 1 - spent / (len(layers) * flops[last]))
+
+    def __str__(self) -> str:
+        return (
+            f"early exit: {self.mean_layers:.2f} of {self.num_layers} layers on average, which saved "
+            f"{self.operations_saved:.1%} of the model's operations"
+        )
 
 
 def run(options: Options) -> int:
@@ -92,6 +120,7 @@ def run(options: Options) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Run.open(options.path)
     loaded = load_checkpoint(folder.best_checkpoint)
+    exit_flops = None if options.exit_confidence is None else _exit_flops(loaded)
     sources = _sources(options.videos)
     num_views, dtype = _storage(folder.recipe.data.store)
     extractor = Extractor.like(
@@ -109,21 +138,44 @@ def run(options: Options) -> int:
         for answer in _ask(loaded, store, parts, options) if parts else ():
             print(_described(answer, loaded.class_names, options.top))
             answers.append(answer)
+    early = EarlyExit.of_answers(answers, exit_flops) if exit_flops is not None and answers else None
+    if early is not None:
+        print(early)
     for video, reason in failures.items():
         print(f"{video}: not read: {reason}", file=sys.stderr)
     if options.csv is not None:
         _write_csv(options.csv, answers, loaded.class_names, options.top)
     if options.json is not None:
-        _write_json(options.json, answers, failures, loaded.class_names)
+        _write_json(options.json, answers, failures, early, loaded.class_names)
     return 1 if failures else 0
 
 
-Parts = dict[str, tuple[str, tuple[float, float] | None]]
-"""Video and part of it that each id of a store stands for."""
+Parts = dict[str, tuple[str, tuple[float, float] | None, str]]
+"""Video, part of it and flaws of that part, for each id of a store."""
+
+
+def _exit_flops(loaded: LoadedModel) -> dict[int, float]:
+    """Operations up to each layer at which the model can stop.
+
+    A model that cannot is so refused before videos are read.
+    """
+    import torch
+
+    from gasm_cast.evaluation.cost import count_exit_flops
+
+    task = loaded.model.task
+    semantic, motion = (
+        torch.zeros(1, spec.grid.num_tokens, spec.width) for spec in (task.semantic, task.motion)
+    )
+    return count_exit_flops(loaded.model, semantic, motion)
 
 
 def _sources(videos: tuple[Path, ...]) -> list[Source]:
-    """Every video once, under its path; folders stand for the videos in them."""
+    """Every video once, under its path; folders stand for the videos in them.
+
+    A name without a file among others is listed with the failures; if there is no file at all,
+    the names are wrong.
+    """
     from gasm_cast.extraction.reading import Source
     from gasm_cast.extraction.sources import sources_in_folder
 
@@ -135,6 +187,8 @@ def _sources(videos: tuple[Path, ...]) -> list[Source]:
             paths.append(video)
     if not paths:
         raise InputError("name one or more videos, or folders of them, after the run folder")
+    if not any(path.exists() for path in paths):
+        raise InputError(f"{paths[0]}: no such video file or folder")
     return [Source(str(path), path) for path in dict.fromkeys(paths)]
 
 
@@ -166,17 +220,24 @@ def _stores(
             sources, extractor, dtype=dtype, options=options.pipeline, progress=progress
         ) as (store, summary):
             failures.update(summary.failures)
-            yield store, {str(name): (str(name), None) for name in store.ids}
+            damaged = summary.damaged
+            yield store, {str(name): (str(name), None, damaged.get(str(name), "")) for name in store.ids}
         return
     stride_sec = options.window_sec / 2 if options.stride_sec is None else options.stride_sec
     pipeline = Pipeline(extractor, options.pipeline)
     for source in sources:
         assert source.path is not None
         try:
-            for store, spans in temporary_window_stores(
+            for store, windows in temporary_window_stores(
                 source.path, pipeline, window_sec=options.window_sec, stride_sec=stride_sec, dtype=dtype
             ):
-                yield store, {name: (source.name, span) for name, span in spans.items()}
+                yield (
+                    store,
+                    {
+                        name: (source.name, (window.start_sec, window.end_sec), "; ".join(window.flaws))
+                        for name, window in windows.items()
+                    },
+                )
         except VideoError as error:
             failures[source.name] = error.reason
 
@@ -199,7 +260,7 @@ def _ask(loaded: LoadedModel, store: FeatureStore, parts: Parts, options: Option
         model, store, ids, options.exit_confidence, num_views=num_views, device=device, precision=precision
     )
     for name, probabilities, layers in zip(ids, early.probabilities, early.layers_used, strict=True):
-        yield Answer(*parts[name], probabilities, int(layers))
+        yield Answer(*parts[name], probabilities, layers)
 
 
 def _best(answer: Answer, top: int) -> list[tuple[int, float]]:
@@ -210,9 +271,10 @@ def _best(answer: Answer, top: int) -> list[tuple[int, float]]:
 
 def _described(answer: Answer, class_names: tuple[str, ...], top: int) -> str:
     span = "" if answer.span_sec is None else "  {:.2f} to {:.2f} s".format(*answer.span_sec)
-    layers = "" if answer.layers_used is None else f"  (after {answer.layers_used} layers)"
+    layers = "" if answer.layers_used is None else f"  (after {answer.layers_used.max()} layers)"
+    flaws = f"  ({answer.flaws})" if answer.flaws else ""
     rows = [f"  {score:6.1%}  {class_names[index]}" for index, score in _best(answer, top)]
-    return "\n".join([f"{answer.video}{span}{layers}", *rows])
+    return "\n".join([f"{answer.video}{span}{layers}{flaws}", *rows])
 
 
 def _write_csv(path: Path, answers: list[Answer], class_names: tuple[str, ...], top: int) -> None:
@@ -222,15 +284,19 @@ def _write_csv(path: Path, answers: list[Answer], class_names: tuple[str, ...], 
 
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["video", "start", "end", "class", "score"])
+        writer.writerow(["video", "start", "end", "class", "score", "flaws"])
         for answer in answers:
             span = ("", "") if answer.span_sec is None else [f"{end:.3f}" for end in answer.span_sec]
             for index, score in _best(answer, top):
-                writer.writerow([answer.video, *span, class_names[index], f"{score:.6f}"])
+                writer.writerow([answer.video, *span, class_names[index], f"{score:.6f}", answer.flaws])
 
 
 def _write_json(
-    path: Path, answers: list[Answer], failures: Mapping[str, str], class_names: tuple[str, ...]
+    path: Path,
+    answers: list[Answer],
+    failures: Mapping[str, str],
+    early: EarlyExit | None,
+    class_names: tuple[str, ...],
 ) -> None:
     from gasm_cast.files import write_text
 
@@ -240,9 +306,15 @@ def _write_json(
             "span_sec": answer.span_sec,
             "class": class_names[_best(answer, 1)[0][0]],
             "probabilities": answer.probabilities.tolist(),
-            "layers_used": answer.layers_used,
+            "flaws": answer.flaws,
+            "layers_used": None if answer.layers_used is None else int(answer.layers_used.max()),
         }
         for answer in answers
     ]
-    content = {"class_names": class_names, "predictions": predictions, "failures": dict(failures)}
+    content = {
+        "class_names": class_names,
+        "predictions": predictions,
+        "failures": dict(failures),
+        "early_exit": None if early is None else asdict(early),
+    }
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from gasm_cast.models import FusionModel
+from gasm_cast.models.gasm_cast import GasmCast
 
 
 def count_flops(model: FusionModel, semantic: Tensor, motion: Tensor) -> float:
@@ -24,6 +26,35 @@ def count_flops(model: FusionModel, semantic: Tensor, motion: Tensor) -> float:
     ):
         model(semantic, motion)
     return float(counter.get_total_flops())
+
+
+def count_exit_flops(model: FusionModel, semantic: Tensor, motion: Tensor) -> dict[int, float]:
+    """Operations of an early prediction of the batch, by the exchange layer after which it stops.
+
+    The last layer's are those of the whole model, read-out included. The heads of coarse layers,
+    at which nothing stops, are not computed and not counted.
+
+    Raises:
+        InputError: if the model has no layer to stop at.
+    """
+    reached: dict[int, float] = {}
+
+    def mark(layer: int) -> None:
+        reached[layer] = float(counter.get_total_flops())
+
+    heads = model.layer_heads if isinstance(model, GasmCast) else ()
+    with (
+        _mode(model, training=False),
+        sdpa_kernel(SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+        ExitStack() as hooks,
+    ):
+        for layer, head in enumerate(heads, start=1):
+            hook = head.register_forward_hook(lambda *_, layer=layer: mark(layer))
+            hooks.callback(hook.remove)
+        last = model.predict_early(semantic, motion, confidence=math.inf).layers_used
+        mark(int(last.max()))
+    return reached
 
 
 def count_saved_bytes(model: FusionModel, semantic: Tensor, motion: Tensor) -> int:

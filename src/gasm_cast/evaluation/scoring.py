@@ -95,8 +95,8 @@ class EarlyScores:
     """Probabilities of clips from the first layer that was sure, softmax averaged over views."""
 
     probabilities: Probabilities
-    layers_used: Int[np.ndarray, " clips"]
-    """Exchange layers that each clip took; the most that one of its views took."""
+    layers_used: Int[np.ndarray, "clips views"]
+    """Exchange layers that each view of each clip took."""
 
 
 @torch.no_grad()
@@ -136,7 +136,7 @@ def score_early(
                 for view in views
             ]
             probabilities.append(np.mean([_softmax(view.logits) for view in early], axis=0))
-            layers_used.append(np.max([view.layers_used.cpu().numpy() for view in early], axis=0))
+            layers_used.append(np.stack([view.layers_used.cpu().numpy() for view in early], axis=1))
     scores = np.concatenate(probabilities).astype(np.float32)
     _require_finite(ids, scores, precision)
     return EarlyScores(scores, np.concatenate(layers_used))

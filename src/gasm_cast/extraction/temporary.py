@@ -18,6 +18,7 @@ from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.pipeline import Pipeline
 from gasm_cast.extraction.reading import Source
+from gasm_cast.extraction.windows import Window
 from gasm_cast.store import Features, FeatureStore, StoredDtype, StoreWriter
 from gasm_cast.video import VideoError
 
@@ -50,11 +51,11 @@ def temporary_store(
 
 def temporary_window_stores(
     path: Path, pipeline: Pipeline, *, window_sec: float, stride_sec: float, dtype: StoredDtype = "float16"
-) -> Iterator[tuple[FeatureStore, dict[str, tuple[float, float]]]]:
+) -> Iterator[tuple[FeatureStore, dict[str, Window]]]:
     """Windows of a long video in small stores, each gone when the next is asked for.
 
     Yields:
-        A store, and the span of the video in seconds that each of its ids stands for.
+        A store, and the window that each of its ids stands for.
 
     Raises:
         InputError: if the windows are wrong; VideoError if the video gives no frames.
@@ -63,11 +64,11 @@ def temporary_window_stores(
     with tempfile.TemporaryDirectory(prefix="gasm-cast-") as scratch:
         store = Path(scratch) / "store"
         while chunk := list(itertools.islice(windows, _WINDOWS_A_STORE)):
-            spans = {f"{window.start_sec:.3f}": (window.start_sec, window.end_sec) for window, _ in chunk}
-            with StoreWriter(store, pipeline.extractor.description(dtype), asked=list(spans)) as writer:
-                for name, (_, features) in zip(spans, chunk, strict=True):
+            named = {f"{window.start_sec:.3f}": window for window, _ in chunk}
+            with StoreWriter(store, pipeline.extractor.description(dtype), asked=list(named)) as writer:
+                for name, (_, features) in zip(named, chunk, strict=True):
                     writer.add(name, features.semantic, features.motion)
-            yield FeatureStore.open(store), spans
+            yield FeatureStore.open(store), named
             shutil.rmtree(store)
 
 

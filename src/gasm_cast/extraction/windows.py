@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 
 from gasm_cast.errors import InputError
 from gasm_cast.video import WHOLE, Crop, Sampling
+from gasm_cast.video.clips import describe_flaws
 from gasm_cast.video.decoding import open_video
 from gasm_cast.video.pixels import PixelReader
 from gasm_cast.video.survey import survey
@@ -31,6 +32,18 @@ class Window:
     start_sec: float
     end_sec: float
     frames: Mapping[Sampling, UInt8[np.ndarray, "frames size size 3"]]
+    flaws: tuple[str, ...]
+    """What is wrong with this part of the file; that the file ends early is said of windows at its end."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """One frame, decoded."""
+
+    time_sec: float
+    squares: Squares
+    num_damaged: int
+    """Defects met between the frame before and this one."""
 
 
 def cut_windows(
@@ -63,44 +76,57 @@ def cut_windows(
     readers = {size_px: PixelReader(size_px) for size_px in wanted}
     with open_video(path) as video:
         clock = survey(video, WHOLE).clock
-    recent: deque[tuple[float, Squares]] = deque()
+    recent: deque[_Shown] = deque()
     start = time = covered = 0.0
+    num_damaged = 0
     with open_video(path) as video:
         for position, frame in enumerate(video.frames(video.packets())):
             time = max(time, clock.time_sec(frame.pts, position))
+            lost, num_damaged = video.num_damaged - num_damaged, video.num_damaged
             while time >= start + window_sec:
-                if recent and recent[-1][0] >= start:
-                    yield _window(recent, samplings, start, start + window_sec)
+                if recent and recent[-1].time_sec >= start:
+                    yield _window(recent, samplings, (start, start + window_sec), lost)
                     start, covered = start + stride_sec, start + window_sec
                 else:  # nothing is shown for longer than a window: go on where something is
                     start += stride_sec * max(1, (time - window_sec - start) // stride_sec)
-            while recent and recent[0][0] < min(start, time - window_sec):
+            while recent and recent[0].time_sec < min(start, time - window_sec):
                 recent.popleft()
             squares: dict[tuple[int, Crop], np.ndarray] = {}
             for size_px, reader in readers.items():
                 own = {crop: np.empty((size_px, size_px, 3), np.uint8) for crop in wanted[size_px]}
                 reader.read(frame, own.items())
                 squares |= {(size_px, crop): square for crop, square in own.items()}
-            recent.append((time, squares))
+            recent.append(_Shown(time, squares, lost))
         if not recent:
             raise video.nothing_decoded()
+        lost, missing_sec = video.num_damaged - num_damaged, video.missing_sec
     end = time + clock.frame_sec
     # Half a frame of tolerance: 4 s of frames at 12 a second end at 3.99 or 4.01 s.
     while start + window_sec <= end + clock.frame_sec / 2:
-        yield _window(recent, samplings, start, start + window_sec)
+        yield _window(recent, samplings, (start, start + window_sec), lost, missing_sec)
         start, covered = start + stride_sec, start + window_sec
     if covered < end - clock.frame_sec / 2:
-        yield _window(recent, samplings, max(0.0, end - window_sec), end)
+        yield _window(recent, samplings, (max(0.0, end - window_sec), end), lost, missing_sec)
 
 
 def _window(
-    recent: deque[tuple[float, Squares]], samplings: tuple[Sampling, ...], start: float, end: float
+    recent: deque[_Shown],
+    samplings: tuple[Sampling, ...],
+    span_sec: tuple[float, float],
+    lost: int,
+    missing_sec: float = 0.0,
 ) -> Window:
-    inside = [squares for time, squares in recent if start <= time < end]
+    """A window; `lost` are defects after its last frame, which may have cost frames of it or of the next."""
+    start, end = span_sec
+    inside = [shown for shown in recent if start <= shown.time_sec < end]
     frames = {
         sampling: np.stack(
-            [inside[index][sampling.size_px, sampling.crop] for index in sampling.indices(len(inside))]
+            [
+                inside[index].squares[sampling.size_px, sampling.crop]
+                for index in sampling.indices(len(inside))
+            ]
         )
         for sampling in samplings
     }
-    return Window(start, end, frames)
+    num_damaged = lost + sum(shown.num_damaged for shown in inside)
+    return Window(start, end, frames, describe_flaws(num_damaged, missing_sec))

@@ -25,6 +25,8 @@ class ShownClip:
     """True class, if it is known."""
     frames: UInt8[np.ndarray, "frames size size 3"]
     times_sec: Float[np.ndarray, " frames"]
+    flaws: tuple[str, ...] = ()
+    """What is wrong with the file although it gave frames."""
 
     @classmethod
     def of_video(cls, name: str, label: str | None, path: Path, sampling: Sampling) -> ShownClip:
@@ -34,7 +36,7 @@ class ShownClip:
             VideoError: if the video cannot be decoded.
         """
         clip = sample_clip(path, sampling)
-        return cls(name, label, clip.frames, clip.times_sec)
+        return cls(name, label, clip.frames, clip.times_sec, clip.flaws)
 
     @classmethod
     def without_video(cls, name: str, label: str | None) -> ShownClip:

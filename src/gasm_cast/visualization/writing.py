@@ -165,6 +165,7 @@ def describe(
     return {
         "id": clip.name,
         "label": clip.label,
+        "flaws": list(clip.flaws),
         "prediction": best,
         "probability": probability,
         "top": [{"class": name, "probability": value} for name, value in explanation.answer.top(5)],
