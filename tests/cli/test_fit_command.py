@@ -1,11 +1,16 @@
 """What fit refuses before it reads a video, and the recipes it chooses between."""
 
+import contextlib
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from tests.video.odd_files import encode, numbered_pictures
 
 from gasm_cast.annotations import ClipTable, read_annotations, split_table
-from gasm_cast.cli import main
+from gasm_cast.cli import dispatch, main
 from gasm_cast.cli.fit_command import Options, _write_splits, fit_recipes
 from gasm_cast.config import read_recipe, to_toml
 from gasm_cast.errors import InputError
@@ -66,6 +71,70 @@ def test_the_same_call_may_come_again_but_not_another_split(tmp_path: Path) -> N
     with pytest.raises(InputError, match="other clips, labels or splits"):
         _write_splits(out, annotations, splits_of(clips, 0.5))
     assert (annotations / "train.csv").read_text() == before
+
+
+class StoppedError(Exception):
+    """The steps after the split are not taken here."""
+
+
+def fit_up_to_extraction(
+    monkeypatch: pytest.MonkeyPatch, clips: Path, out: Path, *flags: str
+) -> tuple[list[str], int]:
+    """The commands that fit came to, and its exit code where it ended before extraction."""
+    steps: list[str] = []
+
+    def step(console: Console, name: str, *arguments: object, allowed: Sequence[int]) -> int:
+        steps.append(name)
+        if name == "extract":
+            raise StoppedError
+        return dispatch(name, [str(argument) for argument in arguments])
+
+    monkeypatch.setattr("gasm_cast.cli.steps.step", step)
+    code = 0
+    with contextlib.suppress(StoppedError):
+        code = main(["fit", str(clips), "--out", str(out), *flags])
+    return steps, code
+
+
+@pytest.fixture
+def half_broken(tmp_path: Path) -> Path:
+    """Eight clips of two classes; the last three of one cannot be read, a clip of the other is a copy."""
+    for number in range(4):
+        for folder in "ab":
+            path = tmp_path / "clips" / folder / f"{number}.webm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            encode(path, numbered_pictures(17 + number + 5 * (folder == "b")))
+    shutil.copy(tmp_path / "clips" / "b" / "0.webm", tmp_path / "clips" / "b" / "3.webm")
+    return write_videos(tmp_path / "clips", "a/7.webm", "a/8.webm", "a/9.webm")
+
+
+def test_splits_are_drawn_from_clips_that_can_be_read(
+    half_broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clips, out = Path(half_broken.name), Path("run")
+    assert fit_up_to_extraction(monkeypatch, clips, out) == (["scan", "extract"], 0)
+    train, validation = (
+        read_annotations(out / "data" / "annotations", split) for split in ("train", "validation")
+    )
+    assert set(validation.ids) == {"a/3", "b/3"}
+    assert set(train.ids) == {f"{folder}/{number}" for folder in "ab" for number in range(3)}
+    shown = capsys.readouterr().out
+    assert "left out: a/9: not a video" in shown
+    assert "file without label" not in shown
+    assert "1 clip(s) of the evaluation are the same file as a training clip (first b/3)" in shown
+
+    (half_broken / "a" / "2.webm").write_bytes(b"away for a moment")  # the same call keeps its splits
+    monkeypatch.chdir(half_broken)
+    assert fit_up_to_extraction(monkeypatch, Path(), tmp_path / out) == (["extract"], 0)
+
+
+def test_a_class_that_cannot_be_read_is_named(
+    half_broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_videos(half_broken, "a/1.webm", "a/2.webm", "a/3.webm")
+    assert fit_up_to_extraction(monkeypatch, half_broken, tmp_path / "run") == (["scan"], 2)
+    assert "class 'a': 1 of its 7 clips can be read, and two are needed" in capsys.readouterr().err
 
 
 def test_probes_are_decayed_more_the_fewer_clips_there_are(tmp_path: Path) -> None:

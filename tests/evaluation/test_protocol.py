@@ -99,6 +99,18 @@ def test_the_heads_of_an_ensemble_are_called_after_their_streams(make_run: MakeR
     assert [layer["name"] for layer in record["layers"]] == ["semantic", "motion", "classifier"]
 
 
+def test_a_class_without_scored_clips_is_named(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run()
+    evaluate_command(Options(path=run.path))
+    assert "have no scored clip" not in capsys.readouterr().out
+    rows = [
+        {"id": clip, "template": CLASSES[label_of(clip)]} for clip in validation_ids() if label_of(clip) != 2
+    ]
+    (run.recipe.data.annotations / "validation.json").write_text(json.dumps(rows))
+    evaluate_command(Options(path=run.path))
+    assert f"1 of 4 classes have no scored clip, first '{CLASSES[2]}'" in capsys.readouterr().out
+
+
 def test_a_complete_split_gives_code_0(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run()
     assert evaluate_command(Options(path=run.path, split="train")) == 0

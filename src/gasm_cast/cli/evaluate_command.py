@@ -133,6 +133,9 @@ def _print(record: Mapping[str, Any]) -> None:
             print(f"  {word}: {clip['id']}: {clip['reason']}")
         if len(clips) > MOST_SHOWN:
             print(f"  and {len(clips) - MOST_SHOWN} more; metrics.json lists all")
+    unseen = [of_class["name"] for of_class in record["classes"] if not of_class["support"]]
+    if unseen:
+        print(f"  {len(unseen)} of {len(record['classes'])} classes have no scored clip, first {unseen[0]!r}")
     for name, key in (("top-1", "top1"), ("top-5", "top5"), ("mean class", "mean_class_accuracy")):
         low, high = (100 * end for end in record[key]["interval"])
         print(f"  {name:<12}{100 * record[key]['value']:5.1f}  [{low:.1f}, {high:.1f}]")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
@@ -139,19 +140,38 @@ def run(options: Options) -> int:
     from gasm_cast.training import final_recipe
 
     console = Console()
+    # What is written is read by later calls, maybe from another folder.
+    labels = None if options.labels is None else options.labels.absolute()
+    options = replace(options, videos=options.videos.absolute(), labels=labels)
     table = read_annotations(options.labels or options.videos, "all", options.videos)
     table.require_labels()
     _require_classes(table, options)
     shares = {"train": 1 - options.validation, "validation": options.validation}
+    split_table(table, shares, by=options.split_by)  # refuses classes that are too small before decoding
+    _learning_device(options.extractor.device)
+    _require_own_folder(options.out)
+    scanned = options.out / "data" / "scan.json"
+    if not (options.out / "data" / "annotations" / "labels.json").exists() or not scanned.exists():
+        step(
+            console, "scan", options.labels or options.videos, "--videos", options.videos,
+            "--json", scanned, allowed=(0, 1),
+        )  # fmt: skip
+    scan = json.loads(scanned.read_text(encoding="utf-8"))
+    left_out = unreadable_clips(table, scan)
+    for clip, reason in left_out.items():
+        console.print(f"left out: {clip}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    table = _readable(table, left_out)
     splits = split_table(table, shares, by=options.split_by, seed=options.seed)
     _describe(console, table, splits)
+    if twins := twins_in_validation(splits, scan):
+        console.print(
+            f"warning: {len(twins)} clip(s) of the evaluation are the same file as a training clip (first "
+            f"{twins[0]}); the accuracy is not that on new clips",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     recipes = fit_recipes(options, len(splits["train"]))
     data = recipes["gasm-cast"].data
     _write_splits(options.out, data.annotations, splits)
-    step(
-        console, "scan", data.annotations, "--videos", options.videos,
-        "--json", options.out / "data" / "scan.json", allowed=(0, 1),
-    )  # fmt: skip
     code = step(
         console, "extract", options.videos, "--annotations", data.annotations,
         "--out", data.store, *_flags(options), allowed=(0, 1),
@@ -169,7 +189,52 @@ def run(options: Options) -> int:
     if name == "gasm-cast":  # a probe has no attention to show
         console.print(f"      gasm-cast explain {folder.path} VIDEO", highlight=False, soft_wrap=True)
     console.print(f"      gasm-cast report {folder.path}", highlight=False, soft_wrap=True)
-    return code
+    return 1 if left_out else code
+
+
+def unreadable_clips(table: ClipTable, scan: Mapping[str, Any]) -> dict[str, str]:
+    """Clips that a scan could not read, each with the reason.
+
+    Args:
+        table: All clips.
+        scan: What `gasm-cast scan --json` wrote of them.
+    """
+    reasons = {file["file"]: file["reason"] for file in scan["files"] if "reason" in file}
+    reasons |= {
+        finding["subject"]: finding["detail"] for finding in scan["findings"] if finding["kind"] == "gave up"
+    }
+    found: dict[str, str] = {}
+    for clip, path in zip(table.ids, table.paths, strict=True):
+        if path is None:
+            found[clip] = "no such file"
+        elif str(path) in reasons:
+            found[clip] = reasons[str(path)]
+    return found
+
+
+def twins_in_validation(splits: Mapping[str, ClipTable], scan: Mapping[str, Any]) -> list[str]:
+    """Validation clips whose file is, byte by byte, that of a training clip."""
+    digests = {file["file"]: file["sha256"] for file in scan["files"]}
+    learnt = {digests.get(str(path)) for path in splits["train"].paths} - {None}
+    validation = splits["validation"]
+    return [
+        clip
+        for clip, path in zip(validation.ids, validation.paths, strict=True)
+        if digests.get(str(path)) in learnt
+    ]
+
+
+def _readable(table: ClipTable, left_out: Mapping[str, str]) -> ClipTable:
+    """The other clips, so that both splits are drawn from clips that can be learnt and scored."""
+    kept = table.select([row for row, clip in enumerate(table.ids) if clip not in left_out])
+    counts = zip(table.class_names, table.class_counts(), kept.class_counts(), strict=True)
+    for name, before, after in counts:
+        if before and after < 2:
+            raise InputError(
+                f"class {name!r}: {after} of its {before} clips can be read, and two are needed; "
+                "add clips, or leave the class out"
+            )
+    return kept
 
 
 def _require_classes(table: ClipTable, options: Options) -> None:
@@ -185,6 +250,14 @@ def _require_classes(table: ClipTable, options: Options) -> None:
         f"{options.videos}: folders are the classes, and its videos lie in a single one, {names[0]!r}; "
         "make a folder per class, or name the classes with --labels LIST of `path,label`"
     )
+
+
+def _require_own_folder(out: Path) -> None:
+    """Refuse a folder that holds other things than what fit puts there before it trains."""
+    if (out / "data" / "annotations" / "labels.json").exists():
+        return
+    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"data"}):
+        raise InputError(f"{out} exists and was not made by fit; choose another --out")
 
 
 def _write_splits(out: Path, annotations: Path, splits: Mapping[str, ClipTable]) -> None:
@@ -206,8 +279,6 @@ def _write_splits(out: Path, annotations: Path, splits: Mapping[str, ClipTable])
                 raise InputError(
                     f"{out} was fitted to other clips, labels or splits; choose another --out or remove it"
                 )
-    elif out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {"data"}):
-        raise InputError(f"{out} exists and was not made by fit; choose another --out")
     write_annotations(annotations, splits)
 
 
