@@ -75,5 +75,6 @@ def test_shipped_studies_can_be_read() -> None:
     shipped = Path(__file__).parents[2] / "recipes"
     ablation = read_study(shipped / "ablation.toml")
     assert len(ablation.seeds) >= 3
-    kinds = {variant.recipe.model.kind for variant in read_study(shipped / "baselines.toml").variants}
+    studies = (read_study(shipped / name) for name in ("baselines.toml", "baselines-wide.toml"))
+    kinds = {variant.recipe.model.kind for study in studies for variant in study.variants}
     assert len(kinds) == 10  # GASM-CAST and every peer
