@@ -95,6 +95,10 @@ def measure(
         batch_size: Clips of a step.
         settings: How.
     """
+    if settings.compile:
+        # All models share one `forward`, which is compiled anew for each, in training and inference.
+        limit = torch.compiler.config.recompile_limit
+        torch.compiler.config.recompile_limit = max(limit, 4 * len(configs))
     tokens = random_tokens(semantic, motion, batch_size, settings)
     steppers = {name: Stepper(config, semantic, motion, settings) for name, config in configs.items()}
     training: dict[str, list[float]] = {name: [] for name in steppers}
