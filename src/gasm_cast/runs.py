@@ -41,15 +41,9 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
-        """Make a run folder, or take up one that an equal recipe left unfinished.
+        """Make a run folder, or take up one that an equal recipe left unfinished: claim and begin.
 
-        Args:
-            path: The folder.
-            recipe: What the run is of.
-            beside: Names that may already lie in a folder that holds no run yet.
-
-        Raises:
-            InputError: if the folder holds a run of another recipe, or other files.
+        Args and errors are those of :meth:`claim`.
         """
         run = cls.claim(path, recipe, beside=beside)
         run.begin()
