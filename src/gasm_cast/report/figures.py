@@ -176,9 +176,12 @@ def forest(
         intervals: Its interval.
         label: Name of the axis.
         groups: Group of each row; rows of a group stand together and under its name.
-        reference: Where to draw a line, such as zero for differences.
+        reference: Where to draw a line, such as zero for differences. A row more than twice as far from it
+            as the next would squeeze all others: it is an arrow at the edge with its value.
     """
     lines = _forest_lines(names, groups)
+    outlier = None if reference is None else _outlier([value - reference for value in values])
+    shown = [index for index in range(len(names)) if index != outlier]
     with style.drawing(5.6, 0.7 + 0.2 * len(lines)) as figure:
         axes = figure.add_subplot()
         places = {name: -line for line, (name, _) in enumerate(lines)}
@@ -187,8 +190,19 @@ def forest(
             axes.axvline(reference, color=style.PALETTE["muted"], linewidth=1)
         certain = [reference is None or not low <= reference <= high for low, high in intervals]
         colors = [style.PALETTE["accent" if sure else "muted"] for sure in certain]
-        axes.hlines(rows, [low for low, _ in intervals], [high for _, high in intervals], colors=colors)
-        axes.scatter(values, rows, c=colors, s=22, zorder=3)
+        for index in shown:
+            axes.hlines(rows[index], *intervals[index], colors=colors[index])
+            axes.scatter(values[index], rows[index], color=colors[index], s=22, zorder=3)
+        if outlier is not None and reference is not None:
+            is_below = values[outlier] < reference
+            axes.annotate(
+                f"{'←' if is_below else '→'} {values[outlier]:.1f}".replace("-", "−"),
+                (0.01 if is_below else 0.99, rows[outlier]),
+                xycoords=axes.get_yaxis_transform(),
+                ha="left" if is_below else "right",
+                va="center",
+                color=colors[outlier],
+            )
         axes.set_yticks([-line for line in range(len(lines))], [name for name, _ in lines])
         for tick, (_, is_heading) in zip(axes.get_yticklabels(), lines, strict=True):
             if is_heading:
@@ -197,6 +211,15 @@ def forest(
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(label)
     return figure
+
+
+def _outlier(differences: Sequence[float]) -> int | None:
+    """Index of the one difference that is more than twice as large as any other."""
+    sizes = np.abs(np.array(differences))
+    if len(sizes) < 3:
+        return None
+    first, second = np.argsort(sizes)[::-1][:2]
+    return int(first) if sizes[first] > 2 * sizes[second] else None
 
 
 def _forest_lines(names: Sequence[str], groups: Sequence[str]) -> list[tuple[str, bool]]:
