@@ -80,15 +80,15 @@ class ExchangeConfig:
     """Progressive bottleneck cross-attention between the streams (phase 4)."""
 
     enabled: bool = True
-    """Let the streams exchange; off, they meet only in the classifier."""
+    """Off, the exchange layers go whole: attention, positions, feed-forwards and their heads."""
     num_layers: int = 3
     """B-CAST layers: basic, pattern and action correspondences."""
     width: int = 256
     """Width of the bottleneck in which the streams attend to each other."""
     num_heads: int = 8
     """Attention heads; must divide the width."""
-    direction: Literal["both", "semantic-from-motion", "motion-from-semantic"] = "both"
-    """Which stream reads from the other."""
+    direction: Literal["both", "semantic-from-motion", "motion-from-semantic", "none"] = "both"
+    """Which stream reads from the other; with none, positions, feed-forwards and heads stay (a control)."""
     feed_forward: Literal["both", "motion", "none"] = "motion"
     """Streams that pass through a feed-forward after each exchange."""
     feed_forward_ratio: float = 4.0
@@ -223,7 +223,7 @@ class TrainingConfig:
     clip_norm: float = 1.0
     """Largest gradient norm; 0 does not clip."""
     ema_decay: float = 0.0
-    """Decay of an exponential moving average of the weights, evaluated instead of them; 0 is off."""
+    """Decay of a moving average of the weights, which is evaluated; shorter at first; 0 is off."""
     patience: int = 0
     """Stop after this many epochs without a better held-out accuracy; 0 is off."""
     validate_every: int = 1

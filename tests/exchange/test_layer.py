@@ -23,7 +23,12 @@ def tokens() -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(
     ("direction", "semantic_reads", "motion_reads"),
-    [("both", True, True), ("semantic-from-motion", True, False), ("motion-from-semantic", False, True)],
+    [
+        ("both", True, True),
+        ("semantic-from-motion", True, False),
+        ("motion-from-semantic", False, True),
+        ("none", False, False),
+    ],
 )
 def test_each_stream_reads_only_in_its_direction(
     tokens: tuple[Tensor, Tensor], direction: str, semantic_reads: bool, motion_reads: bool

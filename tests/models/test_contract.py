@@ -29,6 +29,7 @@ VARIANTS: list[tuple[ModelKind, dict[str, Any]]] = [
     ("gasm-cast", {"graph": {"edges": "adjacent"}, "exchange": {"direction": "semantic-from-motion"}}),
     ("gasm-cast", {"graph": {"edges": "dense"}, "exchange": {"direction": "motion-from-semantic"}}),
     ("gasm-cast", {"exchange": {"feed_forward": "none", "num_layers": 1, "residual": "stream"}}),
+    ("gasm-cast", {"exchange": {"direction": "none"}}),
     ("gasm-cast", {"exchange": {"feed_forward": "motion"}, "head": {"deep_supervision": False}}),
     ("gasm-cast", {"head": {"pooling": "attention", "coarse_layers": 1}, "num_groups": 2}),
     ("gasm-cast", {"head": {"pooling": "attention"}, "exchange": {"residual": "stream"}}),

@@ -17,7 +17,7 @@ from gasm_cast.models import Prediction, build_model
 from gasm_cast.store import FeatureStore
 from gasm_cast.training.clips import hold_out, read_clips, sample_ids
 from gasm_cast.training.losses import Targets, clip_losses
-from gasm_cast.training.optimizer import Schedule
+from gasm_cast.training.optimizer import Schedule, build_average
 from gasm_cast.training.setup import read_data
 from gasm_cast.training.statistics import ChannelStatistics
 
@@ -134,7 +134,7 @@ def test_statistics_are_those_of_the_pooled_tokens(recipe: Recipe) -> None:
     config = replace(
         recipe.model, kind="linear", semantic_pool=2, head=replace(recipe.model.head, coarse_layers=0)
     )
-    model = build_model(config, semantic=SEMANTIC, motion=MOTION, num_classes=4)
+    model = build_model(config, semantic=SEMANTIC, motion=MOTION, num_classes=4, num_groups=3)
     ChannelStatistics(data.store, data.learn).fit(model)
     features = data.store.read(data.learn.ids)
     semantic, motion = model.prepare_semantic(features.semantic), model.prepare_motion(features.motion)
@@ -150,3 +150,29 @@ def test_the_sample_for_statistics_does_not_depend_on_order(recipe: Recipe) -> N
     turned = clips.select(list(reversed(range(len(clips)))))
     assert sample_ids(clips, 10) == sample_ids(turned, 10)
     assert len(set(sample_ids(clips, 10))) == 10
+
+
+def test_the_average_of_weights_forgets_where_training_began(recipe: Recipe) -> None:
+    model = build_model(recipe.model, semantic=SEMANTIC, motion=MOTION, num_classes=4, num_groups=3)
+    average = build_average(model, decay=0.999)
+    assert average is not None
+    with torch.no_grad():
+        average.update_parameters(model)
+        start = [weight.clone() for weight in model.parameters()]
+        for weight in model.parameters():
+            weight.add_(1)
+        for _ in range(100):
+            average.update_parameters(model)
+
+    def way() -> list[float]:
+        pairs = zip(average.module.parameters(), start, strict=True)
+        return [float((now.detach() - before).mean()) for now, before in pairs]
+
+    # A constant decay would have come a tenth of the way; (1 + n) / (10 + n) forgets by n^-9.
+    assert way() == pytest.approx([1.0] * len(start), abs=1e-3)
+
+    for weight in model.parameters():
+        weight.data.add_(1)
+    average.n_averaged.fill_(1_000_000)
+    average.update_parameters(model)
+    assert way() == pytest.approx([1.001] * len(start), abs=1e-4)

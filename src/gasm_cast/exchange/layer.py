@@ -88,8 +88,9 @@ class ExchangeLayer(nn.Module):
                 width, width, width=width, num_heads=config.num_heads, dropout=config.attention_dropout
             )
 
-        self.semantic_norm = nn.LayerNorm(width)
-        self.motion_norm = nn.LayerNorm(width)
+        is_read = config.direction != "none"
+        self.semantic_norm = nn.LayerNorm(width) if is_read else nn.Identity()
+        self.motion_norm = nn.LayerNorm(width) if is_read else nn.Identity()
         reads_motion = config.direction in ("both", "semantic-from-motion")
         reads_semantic = config.direction in ("both", "motion-from-semantic")
         self.semantic_from_motion = cross_attention() if reads_motion else None

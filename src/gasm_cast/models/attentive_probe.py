@@ -5,8 +5,8 @@ self-attention; one learned query that attends to all tokens; a linear classifie
 
 Source: the probe of V-JEPA (arXiv 2404.08471), section 4, and V-JEPA 2 (arXiv 2506.09985),
 with the positions that DINOv3's video probe adds (arXiv 2508.10104, table 6). Differs in
-that two encoders' tokens are projected to one width first, and in that the feed-forward
-drops whole channels, at GASM-CAST's rate.
+that two encoders' tokens are projected to one width first, that positions are learned, that
+no feed-forward follows the query, and that each sublayer drops whole channels, as GASM-CAST's do.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
-from gasm_cast.exchange import FeedForward, GridPositions
+from gasm_cast.exchange import ChannelDropout, FeedForward, GridPositions
 from gasm_cast.geometry import StreamSpec
 
 FEED_FORWARD_RATIO = 4.0
@@ -38,7 +38,8 @@ class TokenEmbedding(nn.Module):
 class SelfAttentionBlock(nn.Module):
     """x' = x + W_o A(LN(x)), x'' = x' + FF(x'): full self-attention among all tokens, pre-norm.
 
-    Source: An Image is Worth 16x16 Words (arXiv 2010.11929), equations 2 and 3.
+    Source: An Image is Worth 16x16 Words (arXiv 2010.11929), equations 2 and 3. Differs in that
+    each sublayer drops whole channels of its output, as GASM-CAST's do.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -48,7 +49,7 @@ class SelfAttentionBlock(nn.Module):
         self.norm = nn.LayerNorm(peer.width)
         self.query_key_value = nn.Linear(peer.width, 3 * peer.width, bias=False)
         self.out = nn.Linear(peer.width, peer.width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ChannelDropout(dropout)
         self.attention_dropout = config.exchange.attention_dropout
         self.feed_forward = (
             FeedForward(peer.width, FEED_FORWARD_RATIO, dropout) if peer.feed_forward else None

@@ -7,7 +7,7 @@ CAST's is a narrow width.
 Source: Attention Bottlenecks for Multimodal Fusion (arXiv 2107.00135), equations 8 and 9.
 Differs in that the streams are frozen features at one common width, fused from the first
 layer on, pooled as all models here are instead of by class tokens, and regularised as
-GASM-CAST is: the feed-forward drops whole channels.
+GASM-CAST is: each sublayer drops whole channels.
 """
 
 from __future__ import annotations

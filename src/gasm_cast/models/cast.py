@@ -7,7 +7,7 @@ semantics over space only; GELU; up again from zero, added to the stream.
 Source: CAST, Cross-Attention in Space and Time (arXiv 2311.18825), section 3.2 and figure 3.
 Differs in that the adapters follow each other directly, where CAST has the blocks of two
 frozen video transformers between them: the features here are already extracted; and in
-that attention weights are dropped out at GASM-CAST's rate.
+that it is regularised as GASM-CAST is: what an adapter adds drops whole channels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
-from gasm_cast.exchange import CrossAttention, GridPositions
+from gasm_cast.exchange import ChannelDropout, CrossAttention, GridPositions
 from gasm_cast.geometry import Grid, positions
 from gasm_cast.models.contract import FusionModel, Prediction, Task
 from gasm_cast.models.head import PooledClassifier
@@ -67,8 +67,8 @@ class CastLayer(nn.Module):
         self.motion_from_semantic = CrossAttention(
             motion_half, semantic_half, width=motion_half, num_heads=heads, dropout=dropout, absorb=False
         )
-        self.semantic_up = _up(semantic_half, task.semantic.width)
-        self.motion_up = _up(motion_half, task.motion.width)
+        self.semantic_up = _up(semantic_half, task.semantic.width, config.exchange.dropout)
+        self.motion_up = _up(motion_half, task.motion.width, config.exchange.dropout)
         self.register_buffer(
             "allowed_to_semantic", torch.from_numpy(same_cell(semantic_grid, motion_grid)), persistent=False
         )
@@ -86,11 +86,11 @@ class CastLayer(nn.Module):
         )
 
 
-def _up(half: int, width: int) -> nn.Sequential:
+def _up(half: int, width: int, dropout: float) -> nn.Sequential:
     linear = nn.Linear(half, width)
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
-    return nn.Sequential(nn.GELU(), linear)
+    return nn.Sequential(nn.GELU(), linear, ChannelDropout(dropout))
 
 
 class Cast(FusionModel):

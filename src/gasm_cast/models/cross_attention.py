@@ -4,9 +4,9 @@ Plain bidirectional cross-attention at the full widths of the streams: pre-norm 
 which both streams read from each other at once, with or without a 4x feed-forward.
 
 Source: docs/method.md, peers; Attention Is All You Need (arXiv 1706.03762). Differs in that
-the feed-forward drops whole channels, at GASM-CAST's rate. With `absorbed` the same numbers
-are computed with the same algebra that GASM-CAST uses, so that the comparison is like with
-like.
+each sublayer drops whole channels of its output, as GASM-CAST's do. With `absorbed` the same
+numbers are computed with the same algebra that GASM-CAST uses, so that the comparison is like
+with like.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelConfig
-from gasm_cast.exchange import CrossAttention, ExchangeWeights, FeedForward, GridPositions
+from gasm_cast.exchange import ChannelDropout, CrossAttention, ExchangeWeights, FeedForward, GridPositions
 from gasm_cast.models.blocks import FEED_FORWARD_RATIO
 from gasm_cast.models.contract import Attention, FusionModel, Prediction, Task
 from gasm_cast.models.head import PooledClassifier
@@ -46,7 +46,7 @@ class CrossAttentionLayer(nn.Module):
         self.semantic_norm, self.motion_norm = nn.LayerNorm(semantic_width), nn.LayerNorm(motion_width)
         self.semantic_from_motion = cross_attention(semantic_width, motion_width)
         self.motion_from_semantic = cross_attention(motion_width, semantic_width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ChannelDropout(dropout)
         self.semantic_feed_forward = feed_forward(semantic_width) if peer.feed_forward else None
         self.motion_feed_forward = feed_forward(motion_width) if peer.feed_forward else None
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gasm_cast.config import TrainingConfig
 from gasm_cast.models import FusionModel
+
+Parameters = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,19 @@ def build_optimizer(model: FusionModel, config: TrainingConfig) -> AdamW:
 
 
 def build_average(model: FusionModel, decay: float) -> AveragedModel | None:
-    """Exponential moving average `e <- decay e + (1 - decay) w` of the weights, or None where `decay` is 0.
+    """Exponential moving average `e <- d e + (1 - d) w` of the weights, or None where `decay` is 0.
+
+    In step n `d = min(decay, (1 + n) / (10 + n))`: with a constant decay of 0.9998 the average of
+    the first epochs would be little but the weights that training began with.
 
     Create it after the channel statistics are set: buffers are copied here and stay.
     """
     if decay == 0:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+    def update(average: Parameters, weights: Parameters, num_averaged: Tensor | int) -> None:
+        n = int(num_averaged)
+        step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
+        step(average, weights, num_averaged)
+
+    return AveragedModel(model, multi_avg_fn=update)
