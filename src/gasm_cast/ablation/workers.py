@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 from gasm_cast.errors import InputError
-from gasm_cast.extraction.workers import num_cores
+from gasm_cast.machine import num_cores
 
 K = TypeVar("K")
 T = TypeVar("T")

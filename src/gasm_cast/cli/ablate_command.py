@@ -44,8 +44,8 @@ def run(options: Options) -> int:
     from gasm_cast.ablation.running import run_path, run_study
     from gasm_cast.ablation.study import read_study
     from gasm_cast.config import config_hash
-    from gasm_cast.extraction.workers import num_cores
     from gasm_cast.files import write_text
+    from gasm_cast.machine import num_cores
     from gasm_cast.report import tables
 
     study = read_study(options.path, options.seeds)

@@ -55,8 +55,8 @@ def run(options: Options) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from gasm_cast.extraction.scan import scan
-    from gasm_cast.extraction.workers import num_cores
     from gasm_cast.files import write_text
+    from gasm_cast.machine import num_cores
 
     columns = (TextColumn("scan"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

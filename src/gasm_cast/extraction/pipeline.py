@@ -23,7 +23,8 @@ from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.reading import Reading, Source
 from gasm_cast.extraction.windows import Window, cut_windows
-from gasm_cast.extraction.workers import Failed, WorkerPool, num_cores
+from gasm_cast.extraction.workers import Failed, WorkerPool
+from gasm_cast.machine import num_cores
 
 _GPU_BATCH = 16
 
