@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from gasm_cast.annotations import same_classes
 from gasm_cast.errors import InputError
-from gasm_cast.evaluation.intervals import Interval, mcnemar, paired_bootstrap
+from gasm_cast.evaluation.intervals import Interval, mcnemar, paired_bootstrap, paired_t
 from gasm_cast.predictions import Predictions
 
 
@@ -44,11 +44,11 @@ class Comparison:
     accuracy_b: float
     """Mean over clips and seeds."""
     interval: Interval
-    """95% interval of the difference; see `intervals.paired_bootstrap`."""
+    """95% interval of the difference."""
     p_value: float
     """Two-sided, that the models are equally good."""
-    test: Literal["McNemar", "bootstrap"]
-    """What gives the p-value; see `compare`."""
+    test: Literal["McNemar", "t"]
+    """What gives interval and p-value; see `compare`."""
     right_a: Float[np.ndarray, " clips"]
     right_b: Float[np.ndarray, " clips"]
     """Share of the seeds that get each clip right."""
@@ -96,10 +96,10 @@ class Comparison:
 def compare(a: Side, b: Side) -> Comparison:
     """Compare two models on the same clips.
 
-    With several seeds a clip counts by the share of seeds that get it right, and interval
-    and p-value are of the same bootstrap over clips and seeds: a test that took the seeds
-    as given would call the luck of three trainings a difference between models. With one
-    run each there is no such luck to see, and the p-value is McNemar's exact one.
+    With several seeds interval and p-value are Student's over clips and seeds
+    (`intervals.paired_t`): a test that took the seeds as given would call the luck of three
+    trainings a difference between models. With one run each there is no such luck to see:
+    the interval is the bootstrap's over clips, the p-value McNemar's exact one.
 
     Raises:
         InputError: if the runs know other classes, disagree about a clip's label, or have
@@ -110,10 +110,12 @@ def compare(a: Side, b: Side) -> Comparison:
     right_a = np.stack([_right(run, ids) for run in a.runs])
     right_b = np.stack([_right(run, ids) for run in b.runs])
     mean_a, mean_b = right_a.mean(axis=0), right_b.mean(axis=0)
-    interval, p_value = paired_bootstrap(right_a, right_b)
     single = len(runs) == 2
     if single:
+        interval = paired_bootstrap(mean_a - mean_b)
         p_value = mcnemar(int((mean_a > mean_b).sum()), int((mean_b > mean_a).sum()))
+    else:
+        interval, p_value = paired_t(right_a, right_b)
     return Comparison(
         name_a=a.name,
         name_b=b.name,
@@ -125,7 +127,7 @@ def compare(a: Side, b: Side) -> Comparison:
         accuracy_b=float(mean_b.mean()),
         interval=interval,
         p_value=p_value,
-        test="McNemar" if single else "bootstrap",
+        test="McNemar" if single else "t",
         right_a=mean_a,
         right_b=mean_b,
     )

@@ -13,14 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.special import stdtr, stdtrit
 
-NUM_DRAWS = 2000
-"""Bootstrap draws: the percentile ends of a 95% interval then move by about 0.1 standard errors."""
-
-NUM_PAIRED_DRAWS = 10_000
-"""Draws for a p-value: the least one, 0.0002, is still below 0.05 after `holm` of 200 tests."""
-
-_DRAWS_AT_ONCE = 500
+NUM_DRAWS = 10_000
+"""Bootstrap draws: the percentile ends of a 95% interval then move by about 0.03 standard errors."""
 
 
 class Interval(NamedTuple):
@@ -73,69 +69,84 @@ def bootstrap(
     """
     generator = np.random.default_rng(seed)
     values = np.array([resample(generator) for _ in range(num_draws)])
-    return _percentiles(values, confidence)
+    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(low), float(high))
 
 
-class PairedBootstrap(NamedTuple):
-    """What the draws of a paired bootstrap say of a mean difference."""
+def paired_bootstrap(
+    difference: Float[np.ndarray, " clips"], *, num_draws: int = NUM_DRAWS, seed: int = 0
+) -> Interval:
+    """95% percentile interval of a mean difference between two runs, over the clips.
+
+    Args:
+        difference: For each clip 1 where the first run alone is right, -1 where the second is, else 0.
+        num_draws: Bootstrap samples.
+        seed: Seed of the draws.
+    """
+    # Clips of one value are alike: a draw only says how many it has of each.
+    values, counts = np.unique(difference, return_counts=True)
+    num = len(difference)
+
+    def resample(generator: np.random.Generator) -> float:
+        return float(generator.multinomial(num, counts / num) @ values / num)
+
+    return bootstrap(resample, num_draws=num_draws, seed=seed)
+
+
+class PairedTest(NamedTuple):
+    """What runs of two models say of the difference between their mean accuracies."""
 
     interval: Interval
+    """95% interval."""
     p_value: float
     """Two-sided, that there is no difference."""
 
 
-def paired_bootstrap(
-    a: Float[np.ndarray, "seeds_a clips"],
-    b: Float[np.ndarray, "seeds_b clips"],
-    *,
-    num_draws: int = NUM_PAIRED_DRAWS,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> PairedBootstrap:
-    """Interval and test of the mean difference `a - b` on the same clips, over training seeds.
+def paired_t(a: Float[np.ndarray, "seeds_a clips"], b: Float[np.ndarray, "seeds_b clips"]) -> PairedTest:
+    """Interval and test of the mean difference `a - b` on the same n clips, over training seeds.
 
-    Each draw takes clips with replacement, the same for both sides, and on each side
-    training seeds with replacement; so interval and p-value hold the luck of the test clips
-    and, as far as a few seeds can show it, the luck of training: n seeds show (n - 1) / n of
-    its variance, a single one nothing of it.
+    Clips and seeds are crossed: a side with k seeds has a clip's part, a seed's part and the
+    rest, e, that this seed has on this clip. With d the clips' differences of the means over
+    seeds, s^2 the variance of a side's accuracies and e^2 the mean variance between its seeds
+    on one clip,
 
-    With R draws d the p-value is `min(1, 2 (1 + min(#{d <= 0}, #{d >= 0})) / (R + 1))`: but
-    for that 1, the largest at which the percentile interval of confidence 1 - p still
-    touches zero.
+        V = var(d) / n + sum over sides of max(0, s^2 - e^2 / n) / k,
+
+    since e is in the first term already. Interval and p-value are Student's, with Satterthwaite's
+    degrees of freedom; both say of zero the same. Of a side with one seed nothing is known
+    of the seed's part, and it is left out.
+
+    A bootstrap over clips and seeds would count e twice, and of the seeds' part only
+    (k - 1) / k: simulated on 600 clips with three seeds a side and no difference it called 1%
+    significant at 0.05 (this: 5%), on 24,777 clips with seeds a point apart 16% (this: 7%).
 
     Args:
-        a: 1 where a run of the first side is right, else 0; one row a seed.
+        a: 1 where a run of the first side is right, else 0; one row a seed. Any other
+            measure of a clip will do.
         b: The same for the second side, clips in the same order.
-        num_draws: Bootstrap samples.
-        seed: Seed of the draws.
-        confidence: Probability that the interval covers.
 
-    Source: Davison and Hinkley, Bootstrap methods and their application, 1997, chapters 4
-    (the added 1) and 5 (percentile intervals).
+    Source: Satterthwaite, Biometrics Bulletin 2, 1946. On the bootstrap of crossed effects:
+    McCullagh, Bernoulli 6, 2000 (none is exact); Owen, Annals of Applied Statistics 1, 2007.
     """
     num_clips = a.shape[1]
-    # Clips that the same runs get right are alike: a draw only says how many it has of each kind.
-    kinds, counts = np.unique(np.concatenate([a, b]).astype(np.int64), axis=1, return_counts=True)
-    kinds_a, kinds_b = kinds[: len(a)], kinds[len(a) :]
-
-    generator = np.random.default_rng(seed)
-    values = []
-    for start in range(0, num_draws, _DRAWS_AT_ONCE):
-        size = min(_DRAWS_AT_ONCE, num_draws - start)
-        clips = generator.multinomial(num_clips, counts / num_clips, size)
-        seeds_a = generator.multinomial(len(a), np.full(len(a), 1 / len(a)), size)
-        seeds_b = generator.multinomial(len(b), np.full(len(b), 1 / len(b)), size)
-        # Whole numbers, so that two sides that are equally often right differ by exactly zero.
-        ahead = len(b) * (seeds_a @ kinds_a) - len(a) * (seeds_b @ kinds_b)
-        values.append((clips * ahead).sum(axis=1) / (num_clips * len(a) * len(b)))
-    differences = np.concatenate(values)
-    one_sided = 1 + min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return PairedBootstrap(_percentiles(differences, confidence), min(1.0, 2 * one_sided / (num_draws + 1)))
-
-
-def _percentiles(values: Float[np.ndarray, " draws"], confidence: float) -> Interval:
-    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(float(low), float(high))
+    differences = a.mean(axis=0) - b.mean(axis=0)
+    difference = float(differences.mean())
+    if num_clips == 1:
+        return PairedTest(Interval(-1.0, 1.0), 1.0)
+    variances = [(float(differences.var(ddof=1)) / num_clips, num_clips - 1)]
+    for side in (a, b):
+        k = len(side)
+        if k > 1:
+            rest = float(side.var(axis=0, ddof=1).mean()) / num_clips
+            of_seeds = max(0.0, float(side.mean(axis=1).var(ddof=1)) - rest)
+            variances.append((of_seeds / k, k - 1))
+    variance = sum(value for value, _ in variances)
+    if variance == 0:  # every clip says the same, so their number is all there is to go by
+        return PairedTest(Interval(difference, difference), mcnemar(num_clips, 0) if difference else 1.0)
+    freedom = variance**2 / sum(value**2 / degrees for value, degrees in variances)
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(variance)
+    p_value = 2 * float(stdtr(freedom, -abs(difference) / math.sqrt(variance)))
+    return PairedTest(Interval(difference - half, difference + half), p_value)
 
 
 def mcnemar(num_only_a: int, num_only_b: int) -> float:
@@ -161,8 +172,8 @@ def mcnemar(num_only_a: int, num_only_b: int) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for having made this many tests.
 
-    Sorted ascending, the i-th of m becomes `max_{j <= i} min(1, (m - j + 1) p_j)`: all
-    tests below 0.05 after it are right together with probability 0.95.
+    Sorted ascending, the i-th of m becomes `max_{j <= i} min(1, (m - j + 1) p_j)`:
+    of all tests below 0.05 after it, the chance that any is false is at most 0.05.
 
     Source: Holm, Scandinavian Journal of Statistics 6, 1979.
     """
