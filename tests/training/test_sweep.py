@@ -8,14 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from tests.training.conftest import draw
 
 from gasm_cast.cli import main
 from gasm_cast.config import ModelKind, Recipe, to_toml
 from gasm_cast.errors import InputError
+from gasm_cast.geometry import Grid, StreamSpec
 from gasm_cast.runs import Run
-from gasm_cast.training import final_recipe, read_grid, sweep, train
+from gasm_cast.store import StoreDescription, StoreWriter, StreamDescription
+from gasm_cast.training import Candidate, final_recipe, read_grid, sweep, train
 from gasm_cast.training.batches import Batch, TrainingClips
 from gasm_cast.training.learner import Learner, Prepared
 
@@ -49,6 +53,43 @@ def test_a_candidate_is_a_run_of_its_own(light: Recipe, tmp_path: Path, kind: Mo
     best = max(result.records, key=lambda r: (r["held_out_top1"][-1], -r["held_out_log_loss"][-1]))
     assert best["overrides"] == result.best.overrides
     assert len({tuple(record["held_out_log_loss"]) for record in result.records}) == 2
+
+
+@pytest.fixture
+def mirrored(light: Recipe, tmp_path: Path) -> Recipe:
+    """A fast model on features of which it is known how they follow a mirrored clip."""
+    ids, labels = draw("train", 42)
+    semantic, motion = (
+        StreamSpec(grid, width) for grid, width in ((Grid(1, 2, 2), 768), (Grid(4, 1, 1), 512))
+    )
+    classic = {"name": "classic", "definition": 1}
+    description = StoreDescription(
+        StreamDescription(semantic, classic), StreamDescription(motion, classic), dtype="float32"
+    )
+    rng = np.random.default_rng(0)
+    means = [rng.standard_normal(spec.width).astype(np.float32) for spec in (semantic, motion)]
+    with StoreWriter(tmp_path / "mirrored", description, asked=ids) as writer:
+        for name, label in zip(ids, labels, strict=True):
+            noise = [rng.standard_normal((spec.grid.num_tokens, spec.width)) for spec in (semantic, motion)]
+            writer.add(name, *((label * m + n).astype(np.float32) for m, n in zip(means, noise, strict=True)))
+    return replace(light, data=replace(light.data, store=tmp_path / "mirrored"))
+
+
+def test_candidates_that_prepare_clips_differently_are_runs_of_their_own(
+    mirrored: Recipe, tmp_path: Path
+) -> None:
+    """A mirror changes the statistics; given weights bring theirs."""
+    plain = replace(mirrored, training=replace(mirrored.training, num_epochs=2, validate_every=0))
+    first = Run.create(tmp_path / "first", replace(plain, data=replace(plain.data, held_out=0.5)))
+    train(first)
+    started = replace(plain, training=replace(plain.training, start_from=first.best_checkpoint))
+    candidates = [Candidate({"start": str(i)}, recipe) for i, recipe in enumerate((plain, started))]
+    candidates += read_grid(["augmentation.flip=true"], plain)
+    result = sweep(candidates, tmp_path / "sweep", drop=False)
+    for candidate, record in zip(candidates, result.records, strict=True):
+        run = Run.create(tmp_path / record["recipe_hash"], candidate.recipe)
+        train(run)
+        assert record["held_out_log_loss"] == [epoch["held_out_log_loss"] for epoch in run.events("epoch")]
 
 
 def test_each_batch_is_read_and_prepared_once_for_all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -81,6 +81,16 @@ class Learner:
     def model_to_use(self) -> FusionModel:
         """The model to evaluate and to ship: the averaged one, where the recipe averages."""
         return self.model if self.average is None else cast(FusionModel, self.average.module)
+
+    @property
+    def preparation_key(self) -> Hashable:
+        """Equal for learners of the same clips that prepare batches alike: by the same statistics."""
+        model, flip, start_from = (
+            self.recipe.model,
+            self.recipe.augmentation.flip,
+            self.recipe.training.start_from,
+        )
+        return (model.normalize, model.semantic_pool, flip, start_from)
 
     def prepare(self, batch: Batch) -> Prepared:
         """Pool and standardise a batch's tokens as this model wants them."""

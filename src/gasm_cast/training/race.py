@@ -120,19 +120,18 @@ class Race:
             self._drop_worse_half()
 
     def _step(self, batch: Batch) -> None:
-        prepared: dict[tuple[str, int], Prepared] = {}
+        prepared: dict[Hashable, Prepared] = {}
         stacks: dict[Hashable, list[Learner]] = {}
         for _, learner in self.running:
             stacks.setdefault(stack_key(learner), []).append(learner)
         for stack in stacks.values():
-            config = stack[0].model.config
-            preparation = (config.normalize, config.semantic_pool)
-            if preparation not in prepared:
-                prepared[preparation] = stack[0].prepare(batch)
+            key = stack[0].preparation_key
+            if key not in prepared:
+                prepared[key] = stack[0].prepare(batch)
             if len(stack) == 1:
-                stack[0].accumulate(batch, prepared[preparation])
+                stack[0].accumulate(batch, prepared[key])
             else:
-                accumulate_together(stack, batch, prepared[preparation])
+                accumulate_together(stack, batch, prepared[key])
         if not batch.ends_step:
             return
         for entrant, learner in self.running:
