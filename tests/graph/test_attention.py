@@ -28,8 +28,14 @@ def test_the_computation_follows_grid_and_device() -> None:
     assert make_layer(Grid(8, 1, 1)).computation(processor) == "dense"
     assert make_layer(Grid(1, 14, 14)).computation(processor) == "neighbour-list"
     assert make_layer(Grid(1, 14, 14)).computation(gpu) == "dense"
-    assert make_layer(Grid(16, 14, 14)).computation(gpu) == "neighbour-list"
+    assert make_layer(Grid(2, 14, 14)).computation(gpu) == "neighbour-list"
     assert make_layer(Grid(16, 14, 14), edges="dense").computation(gpu) == "dense"
+
+
+def test_a_computation_is_forced_unless_lists_are_as_long_as_the_grid() -> None:
+    for grid, expected in ((Grid(1, 4, 4), "neighbour-list"), (Grid(1, 3, 3), "dense")):
+        layer = GraphAttention(12, grid, GraphConfig(), 3, "neighbour-list")
+        assert layer.computation(torch.device("cpu")) == expected
 
 
 def test_the_loss_trains_the_metric_the_gain_and_the_positions() -> None:
@@ -84,3 +90,22 @@ def test_mixed_precision_joins_the_same_nodes(grid: Grid, similarity: str) -> No
         torch.testing.assert_close(layer.attend(x)[0], expected, rtol=0.02, atol=0.1)
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def test_mixed_precision_rounds_the_logits_of_the_graph_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lists' logits are in single precision: those of the dense computation must not be far worse."""
+    layer = make_layer(Grid(1, 4, 4))
+    assert layer.bias is not None
+    torch.nn.init.normal_(layer.bias.outer)
+    masks: list[torch.Tensor] = []
+
+    def attention(query: torch.Tensor, *_: torch.Tensor, attn_mask: torch.Tensor) -> torch.Tensor:
+        masks.append(attn_mask)
+        return query
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    x = torch.randn(2, 16, 12)
+    layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x)
+    assert torch.equal(masks[1], masks[0].bfloat16())

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from gasm_cast.graph.sparse import EdgePattern, edge_dots, edge_pattern, edge_sums
+from gasm_cast.graph.sparse import EdgePattern, edge_dots, edge_patterns, edge_sums
 
 BATCH, HEADS, NODES, DEGREE, WIDTH = 2, 3, 7, 4, 5
 
@@ -28,7 +28,7 @@ def random_rows(seed: int) -> Tensor:
 
 
 def test_the_transpose_lists_every_edge_once_by_the_node_it_leads_to(neighbours: Tensor) -> None:
-    pattern = edge_pattern(neighbours, HEADS)
+    (pattern,) = edge_patterns(neighbours, HEADS)
     size = (BATCH * HEADS * NODES,) * 2
     values = torch.arange(1.0, pattern.columns.numel() + 1)
     forth = dense(pattern.starts, pattern.columns, values, size)
@@ -45,7 +45,7 @@ def dense(starts: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]
 
 
 def test_dots_are_products_at_the_edges_with_their_gradients(neighbours: Tensor) -> None:
-    pattern, target = edge_pattern(neighbours, HEADS), rows(neighbours)
+    (pattern,), target = edge_patterns(neighbours, HEADS), rows(neighbours)
     query, key = random_rows(1), random_rows(2)
     dots = edge_dots(query, key, pattern)
     expected = torch.einsum("nd,nkd->nk", query, key[target]).flatten()
@@ -54,7 +54,7 @@ def test_dots_are_products_at_the_edges_with_their_gradients(neighbours: Tensor)
 
 
 def test_sums_are_weighted_values_with_their_gradients(neighbours: Tensor) -> None:
-    pattern, target = edge_pattern(neighbours, HEADS), rows(neighbours)
+    (pattern,), target = edge_patterns(neighbours, HEADS), rows(neighbours)
     weights, value = random_rows(3)[:, :DEGREE].detach().flatten().requires_grad_(), random_rows(4)
     sums = edge_sums(weights, value, pattern)
     expected = torch.einsum("nk,nkd->nd", weights.view(-1, DEGREE), value[target])
@@ -70,14 +70,15 @@ def compare_gradients(ours: Tensor, expected: Tensor, *inputs: Tensor) -> None:
 
 
 def test_one_head_of_one_clip_has_the_pattern_of_the_lists(neighbours: Tensor) -> None:
-    pattern = edge_pattern(neighbours[:1], 1)
+    several, pattern = edge_patterns(neighbours[:1], HEADS, 1)
     assert isinstance(pattern, EdgePattern)
     assert pattern.columns.tolist() == neighbours[0].flatten().tolist()
     assert pattern.starts.tolist() == list(range(0, NODES * DEGREE + 1, DEGREE))
+    assert several.columns[: NODES * DEGREE].tolist() == pattern.columns.tolist()
 
 
 def test_operations_are_counted_an_edge_and_a_channel_each(neighbours: Tensor) -> None:
-    pattern = edge_pattern(neighbours, HEADS)
+    (pattern,) = edge_patterns(neighbours, HEADS)
     edges = pattern.columns.numel()
     with FlopCounterMode(display=False) as counter:
         edge_sums(edge_dots(random_rows(1), random_rows(2), pattern), random_rows(3), pattern)

@@ -1,9 +1,10 @@
 """Attention inside a stream, over the edges of its graph.
 
-Source: docs/method.md, phase 3; attention over edges as in Graph Transformer Networks
-(`TransformerConv`, arXiv 2009.03509, equation 3), to which it reduces without bias and
-gain. Differs in that edges are rebuilt from the tokens in every forward pass, and that the
-similarity which picks them also enters the logits, so that it is learned.
+Source: docs/method.md, phase 3; attention over edges as in UniMP, Masked Label Prediction:
+Unified Message Passing Model for Semi-Supervised Classification (arXiv 2009.03509, equation
+3; `TransformerConv` of PyTorch Geometric), to which it reduces without bias and gain. Differs
+in that edges are rebuilt from the tokens in every forward pass, and that the similarity which
+picks them also enters the logits, so that it is learned.
 """
 
 from __future__ import annotations
@@ -21,18 +22,20 @@ from gasm_cast.config import GraphConfig
 from gasm_cast.geometry import Grid
 from gasm_cast.graph.edges import Edges
 from gasm_cast.graph.positions import RelativeBias, Rotary
-from gasm_cast.graph.sparse import edge_dots, edge_pattern, edge_sums
+from gasm_cast.graph.sparse import edge_dots, edge_patterns, edge_sums
 
 Computation = Literal["dense", "neighbour-list"]
 
-DENSE_UP_TO = {"cpu": 64, "cuda": 1024}
+DENSE_UP_TO = {"cpu": 64, "cuda": 256}
 """Tokens up to which masked dense attention is computed, by kind of device.
 
 On a processor the larger the batch, the fewer nodes there are where the two computations take
 as long: about 150 for one clip, 115 for eight and 95 for 32 at width 256, so that up to the
 bound dense attention is the faster one of all of these; `gasm-cast bench model` times both
-beside each other for one clip. The bound on GPUs is an assumption: there short sparse products
-do not fill the machine.
+beside each other for one clip. The bound on GPUs is an assumption, that short sparse products
+do not fill the machine, and is low until it is measured: the logits of all pairs are float32
+`[B, H, N, N]`, kept for the backward pass, 1.07 GB for 64 clips, 4 heads and 1,024 nodes, and
+67 MB for 256 nodes.
 """
 
 
@@ -65,17 +68,19 @@ class GraphAttention(nn.Module):
     function of the relative position, g_h a learned gain (it starts at 1). W_o starts at
     zero, so that the layer starts as the identity.
 
-    Two computations give the same numbers: masked dense attention, and products with a
-    sparse matrix over the neighbour lists, whose cost is linear in N. :meth:`attend` is a
-    third, explicit one that also returns the graph.
+    Two computations give the same numbers, up to the rounding of their precision: masked
+    dense attention, and products with a sparse matrix over the neighbour lists, whose cost is
+    linear in N. :meth:`attend` is a third, explicit one that also returns the graph.
+    Similarities, and with them the edges, are in single precision under autocast too.
 
     Args:
         width: Channels of the tokens.
         grid: Their grid.
         config: Sizes, kinds of edges, positions.
         num_similar: Similar nodes joined to each node.
-        computation: Force one computation; by default the one that is faster for this
-            grid on the device of the tokens.
+        computation: Force one computation, except where lists are as long as the grid, which is
+            always computed dense; by default the one that is faster for this grid on the
+            device of the tokens.
     """
 
     def __init__(
@@ -112,7 +117,7 @@ class GraphAttention(nn.Module):
     def computation(self, device: torch.device) -> Computation:
         """The computation that :meth:`forward` takes on this device."""
         num_tokens = self.grid.num_tokens
-        if self.edges.degree >= num_tokens:  # lists as long as the grid save nothing
+        if self.edges.degree >= num_tokens:  # such lists save nothing, and sparse matrices cannot hold them
             return "dense"
         if self.forced_computation is not None:
             return self.forced_computation
@@ -122,11 +127,12 @@ class GraphAttention(nn.Module):
         """Refine the tokens over their graph."""
         h = self.norm(x)
         projections = self._project(h)
-        z, neighbours, is_edge = self._build_graph(h)
-        if self.computation(x.device) == "dense":
-            mixed = self._mix_dense(projections, z, neighbours)
-        else:
-            mixed = self._mix_listed(projections, z, neighbours, is_edge)
+        with _unrounded(x):
+            z, neighbours, is_edge = self._build_graph(h)
+            if self.computation(x.device) == "dense":
+                mixed = self._mix_dense(projections, z, neighbours)
+            else:
+                mixed = self._mix_listed(projections, z, neighbours, is_edge)
         return self._integrate(x, mixed)
 
     def attend(
@@ -135,14 +141,15 @@ class GraphAttention(nn.Module):
         """The same output, with keys and values gathered edge by edge, and the graph."""
         h = self.norm(x)
         query, key, value = self._project(h)
-        z, neighbours, is_edge = self._build_graph(h)
-        similarity = torch.einsum("bnw,bnkw->bnk", z, _gather(z[:, None], neighbours)[:, 0])
-        logits = self.scale * torch.einsum("bhnd,bhnkd->bhnk", query, _gather(key, neighbours))
-        logits = logits + self.gain[:, None, None] * similarity[:, None]
-        if self.bias is not None:
-            logits = logits + rearrange(self.bias(_every(z)[:, None], neighbours), "b n k h -> b h n k")
-        weights = logits.masked_fill(~is_edge[:, None], float("-inf")).softmax(dim=-1)
-        mixed = torch.einsum("bhnk,bhnkd->bhnd", weights.to(value.dtype), _gather(value, neighbours))
+        with _unrounded(x):
+            z, neighbours, is_edge = self._build_graph(h)
+            similarity = torch.einsum("bnw,bnkw->bnk", z, _gather(z[:, None], neighbours)[:, 0])
+            logits = self.scale * torch.einsum("bhnd,bhnkd->bhnk", query, _gather(key, neighbours))
+            logits = logits + self.gain[:, None, None] * similarity[:, None]
+            if self.bias is not None:
+                logits = logits + rearrange(self.bias(_every(z)[:, None], neighbours), "b n k h -> b h n k")
+            weights = logits.masked_fill(~is_edge[:, None], float("-inf")).softmax(dim=-1)
+            mixed = torch.einsum("bhnk,bhnkd->bhnd", weights.to(value.dtype), _gather(value, neighbours))
         touches = F.pad(self.edges.fixed_touches, (0, self.edges.num_similar)).expand_as(is_edge)
         return self._integrate(x, mixed), StreamGraph(neighbours, is_edge, touches, weights, z)
 
@@ -156,19 +163,19 @@ class GraphAttention(nn.Module):
 
     def _build_graph(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Similarity embedding z of the normalised tokens, and the lists of neighbours."""
-        # Which nodes are similar must not depend on the precision of training: no product is rounded.
-        with torch.autocast(h.device.type, enabled=False):
-            z = self.metric(h.to(self.norm.weight.dtype))
-            z = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=-1)
-            neighbours, is_edge = self.edges(z)
-        return z, neighbours, is_edge
+        z = self.metric(h.to(self.norm.weight.dtype))
+        z = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=-1)
+        return z, *self.edges(z)
 
     def _integrate(self, x: Tensor, mixed: Tensor) -> Tensor:
         update: Tensor = self.out(rearrange(mixed, "b h n d -> b n (h d)"))
         return x + update
 
     def _mix_dense(self, projections: Sequence[Tensor], z: Tensor, neighbours: Tensor) -> Tensor:
-        """All products of queries and keys, those of no edge masked."""
+        """All products of queries and keys, those of no edge masked.
+
+        A mask that needs a gradient keeps torch from its fused kernels on a processor.
+        """
         query, key, value = projections
         similarity = z @ z.mT
         logits = self.gain[:, None, None] * similarity[:, None]
@@ -185,17 +192,22 @@ class GraphAttention(nn.Module):
     ) -> Tensor:
         """Products of queries and keys that share an edge, as products with sparse matrices."""
         batch, heads, nodes, _ = projections[0].shape
-        pattern = edge_pattern(neighbours, heads)
+        pattern, of_one_head = edge_patterns(neighbours, heads, 1)
         # Sparse kernels know single and double precision only: those of z.
         query, key, value = (rearrange(t, "b h n d -> (b h n) d").to(z.dtype) for t in projections)
         dots = edge_dots(query, key, pattern).view(batch, heads, nodes, -1)
-        similarity = edge_dots(z.flatten(0, 1), z.flatten(0, 1), edge_pattern(neighbours, 1))
+        similarity = edge_dots(z.flatten(0, 1), z.flatten(0, 1), of_one_head)
         logits = self.scale * dots + self.gain[:, None, None] * similarity.view(batch, 1, nodes, -1)
         if self.bias is not None:
             logits = logits + rearrange(self.bias(_every(z)[:, None], neighbours), "b n k h -> b h n k")
         weights = logits.masked_fill(~is_edge[:, None], float("-inf")).softmax(dim=-1)
         mixed = edge_sums(weights.flatten(), value, pattern)
         return mixed.view_as(projections[2]).to(projections[2].dtype)
+
+
+def _unrounded(x: Tensor) -> torch.autocast:
+    """No product of logits is rounded: who is similar must not depend on the precision of training."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _every(z: Float[Tensor, "batch nodes width"]) -> Int[Tensor, " nodes"]:

@@ -40,26 +40,31 @@ class EdgePattern(NamedTuple):
     order_back: Int[Tensor, " edges"]
 
 
-def edge_pattern(neighbours: Int[Tensor, "batch nodes degree"], num_heads: int) -> EdgePattern:
-    """Pattern of the edges in the lists, the same for every head."""
+def edge_patterns(neighbours: Int[Tensor, "batch nodes degree"], *num_heads: int) -> list[EdgePattern]:
+    """Patterns of the edges in the lists, one for each number of heads: the same edges for every head."""
     batch, nodes, degree = neighbours.shape
-    block = torch.arange(batch * num_heads, device=neighbours.device).view(batch, num_heads, 1)
     listed = rearrange(neighbours, "b n k -> b (n k)")
     reached, order = listed.sort(dim=-1, stable=True)
     every = torch.arange(nodes, device=neighbours.device).expand(batch, -1).contiguous()
     begin = torch.searchsorted(reached, every)
-    end = block.new_full((1,), batch * num_heads * nodes * degree)
 
-    def tiled(per_clip: Tensor, block_size: int) -> Tensor:
-        return (per_clip[:, None] + block * block_size).flatten()
+    def pattern(heads: int) -> EdgePattern:
+        block = torch.arange(batch * heads, device=neighbours.device).view(batch, heads, 1)
+        rows = torch.arange(batch * heads * nodes + 1, device=neighbours.device, dtype=torch.int32)
+        starts = rows * degree
 
-    return EdgePattern(
-        starts=torch.arange(batch * num_heads * nodes + 1, device=end.device, dtype=torch.int32) * degree,
-        columns=tiled(listed, nodes).int(),
-        starts_back=torch.cat([tiled(begin, nodes * degree), end]).int(),
-        columns_back=tiled(order // degree, nodes).int(),
-        order_back=tiled(order, nodes * degree).int(),
-    )
+        def tiled(per_clip: Tensor, block_size: int) -> Tensor:
+            return (per_clip[:, None] + block * block_size).flatten().int()
+
+        return EdgePattern(
+            starts=starts,
+            columns=tiled(listed, nodes),
+            starts_back=torch.cat([tiled(begin, nodes * degree), starts[-1:]]),
+            columns_back=tiled(order // degree, nodes),
+            order_back=tiled(order, nodes * degree),
+        )
+
+    return [pattern(heads) for heads in num_heads]
 
 
 def edge_dots(
