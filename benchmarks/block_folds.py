@@ -5,9 +5,10 @@
 VIDEOS is a folder with a folder per class, STORE its features. The clips of each class, in order
 of name, are cut into blocks; each block in turn is reported on by models that learnt the others.
 Every model has the same budget: two weight decays, told apart on the last block of its training
-part, then each seed. Accuracies are pooled over the folds; differences are paired, to `linear`.
-Cross-attention is measured without its feed-forward. With --work the runs are kept, and the
-same call goes on where it was interrupted.
+part, then each seed. Accuracies are pooled over the folds; differences are paired, to
+--reference. Intervals count --alike neighbouring clips of a class as one unit, since clips of one
+recording are right or wrong together. Cross-attention is measured without its feed-forward. With
+--work the runs are kept, and the same call goes on where it was interrupted.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         sides = measure(arguments, arguments.work or Path(temporary))
-    show(list(sides.values()), sides["linear"], arguments.json)
+    show(list(sides.values()), sides[arguments.reference], arguments.json, alike=arguments.alike)
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> dict[str, Side]:
@@ -124,11 +125,13 @@ if __name__ == "__main__":
     parser.add_argument("videos", type=Path, help="folder of videos with a folder per class")
     parser.add_argument("--store", type=Path, required=True, help="their features, by `gasm-cast extract`")
     parser.add_argument("--models", nargs="+", default=get_args(ModelKind), choices=get_args(ModelKind))
+    parser.add_argument("--reference", default="linear", choices=get_args(ModelKind))
+    parser.add_argument("--alike", type=int, default=10, help="neighbouring clips that count as one")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--work", type=Path, help="folder of the runs; by default they are not kept")
     parser.add_argument("--json", type=Path, help="write the rows there")
     given = parser.parse_args()
-    if "linear" not in given.models:
-        parser.error("--models needs linear, with which the others are compared")
+    if given.reference not in given.models:
+        parser.error(f"--models needs {given.reference}, with which the others are compared")
     main(given)

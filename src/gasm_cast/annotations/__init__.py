@@ -3,7 +3,7 @@
 from gasm_cast.annotations.files import VIDEO_SUFFIXES, find_video_folder, is_video, video_files
 from gasm_cast.annotations.reading import read_annotations
 from gasm_cast.annotations.sources import ALL, SPLITS, available_splits
-from gasm_cast.annotations.splits import fold_table, split_table, write_annotations
+from gasm_cast.annotations.splits import fold_table, natural_key, split_table, write_annotations
 from gasm_cast.annotations.table import UNLABELLED, ClipTable, cross_split_duplicates, same_classes
 from gasm_cast.annotations.templates import coarse_groups, flip_labels, flip_pairs, strip_brackets
 
@@ -21,6 +21,7 @@ __all__ = [
     "flip_pairs",
     "fold_table",
     "is_video",
+    "natural_key",
     "read_annotations",
     "same_classes",
     "split_table",

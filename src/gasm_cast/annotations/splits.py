@@ -108,7 +108,7 @@ def _classes(table: ClipTable, by: Division, seed: int) -> list[tuple[str, Int64
     """Rows of each class that has any, in the order in which they are to be cut."""
     table.require_labels()
     rng = np.random.default_rng(seed)
-    natural = np.array(sorted(range(len(table)), key=lambda row: _natural(table.ids[row])), dtype=np.int64)
+    natural = np.array(sorted(range(len(table)), key=lambda row: natural_key(table.ids[row])), dtype=np.int64)
     classes = []
     for index, name in enumerate(table.class_names):
         rows = natural[table.labels[natural] == index]
@@ -117,6 +117,6 @@ def _classes(table: ClipTable, by: Division, seed: int) -> list[tuple[str, Int64
     return classes
 
 
-def _natural(clip_id: str) -> list[tuple[int, str]]:
+def natural_key(clip_id: str) -> list[tuple[int, str]]:
     """Key by which `clip2` comes before `clip10`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", clip_id)]
