@@ -93,6 +93,58 @@ def test_predict_gives_the_probabilities_of_evaluate(data: Path, run: Run, tmp_p
     np.testing.assert_allclose(given, evaluated.probabilities, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def six_views(data: Path) -> Path:
+    """Three of the clips as two temporal views of three crops each: the field's test protocol."""
+    store = data / "six-views"
+    flags = ["--views", "2", "--crops", "three", "--limit", "3"]
+    assert main(["extract", str(data / "annotations"), "--out", str(store), *flags]) == 0
+    return store
+
+
+def test_a_model_of_centre_crops_is_scored_on_six_views_of_each_video(
+    data: Path, run: Run, six_views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Run.open(Path(shutil.copytree(run.path, tmp_path / "run")))
+    assert main(["evaluate", str(own.path), "--store", str(six_views)]) == 1  # three have no score
+    said = capsys.readouterr().out
+    assert "6 clips asked for, 3 scored, 0 failed, 3 missing" in said
+    assert "means over 6 views of each clip (crops: three); the model learnt from crops: centre" in said
+    record = json.loads((own.evaluation("validation") / "metrics.json").read_text())
+    assert (record["num_views"], record["crops"], record["training_crops"]) == (6, "three", "centre")
+    assert record["num_scored"] == sum(of_class["support"] for of_class in record["classes"]) == 3
+
+    scored = read_predictions(own.evaluation("validation") / "predictions.parquet")
+    loaded, store = load_checkpoint(run.best_checkpoint), FeatureStore.open(six_views)
+    with torch.no_grad():
+        by_hand = [
+            loaded.model(clips.semantic, clips.motion).logits.softmax(dim=-1).numpy()
+            for clips in (store.read(scored.ids, view) for view in range(6))
+        ]
+    np.testing.assert_allclose(scored.probabilities, np.mean(by_hand, axis=0), atol=1e-5)
+    assert np.std(by_hand, axis=0).max() > 1e-3  # the views are not the same
+
+
+def test_a_store_that_differs_in_more_than_views_and_crops_is_refused_by_what_differs(
+    data: Path, run: Run, six_views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(six_views, other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["preprocessing"]["resize"] = "nearest"
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["evaluate", str(run.path), "--store", str(other)]) == 2
+    refused = capsys.readouterr().err
+    assert "preprocessing.resize" in refused
+    assert "preprocessing.crops" not in refused
+
+    manifest = json.loads((six_views / "manifest.json").read_text())
+    manifest["preprocessing"]["crops"] = "squash"
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["evaluate", str(run.path), "--store", str(other)]) == 2
+    assert "preprocessing.crops: 'centre' against 'squash'" in capsys.readouterr().err
+
+
 def test_unreadable_videos_are_listed_and_the_others_classified(
     data: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,7 +35,7 @@ class Options:
     split: str | None = None
     """Split to score; the recipe's validation split by default."""
     store: Path | None = None
-    """Feature store, where it is not the recipe's."""
+    """Feature store, where it is not the recipe's; it may have other views and crops of the clips."""
     annotations: Path | None = None
     """Annotations, where they are not the recipe's."""
     views: int | None = None
@@ -128,6 +128,11 @@ def _print(record: Mapping[str, Any]) -> None:
         f"{record['model']}, split {record['split']!r}: {record['num_asked']} clips asked for, "
         f"{record['num_scored']} scored, {len(failed)} failed, {len(missing)} missing"
     )
+    if record["crops"] != record["training_crops"]:
+        print(
+            f"  scores are means over {record['num_views']} views of each clip (crops: {record['crops']}); "
+            f"the model learnt from crops: {record['training_crops']}"
+        )
     for word, clips in (("failed", failed), ("missing", missing)):
         for clip in clips[:MOST_SHOWN]:
             print(f"  {word}: {clip['id']}: {clip['reason']}")

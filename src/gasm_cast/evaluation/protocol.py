@@ -28,7 +28,7 @@ from gasm_cast.files import write_text
 from gasm_cast.models.checkpoints import LoadedModel
 from gasm_cast.predictions import Predictions, write_csv, write_predictions
 from gasm_cast.runs import Run
-from gasm_cast.store import FeatureStore
+from gasm_cast.store import FeatureStore, crops_of
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def evaluate(
 
     Args:
         loaded: A trained model.
-        store: Features made as those of its training.
+        store: Features made as those of its training, but for the number of views and crops.
         table: The split.
         settings: How to score.
         held_out: Training clips that the model has not learnt from, to fit the temperature
@@ -161,6 +161,8 @@ def evaluate(
         "epoch": loaded.epoch,
         "store": store.fingerprint,
         "num_views": num_views,
+        "crops": crops_of(store.provenance),
+        "training_crops": crops_of(loaded.provenance),
         "precision": settings.precision,
         "num_asked": clips.num_asked,
         "failed": [vars(clip) for clip in clips.failed],

@@ -37,7 +37,7 @@ from gasm_cast.files import atomic_path
 from gasm_cast.geometry import Grid, StreamSpec
 from gasm_cast.models.building import build_model
 from gasm_cast.models.contract import FusionModel
-from gasm_cast.store import FeatureStore, difference, fingerprint
+from gasm_cast.store import FeatureStore, difference, fingerprint, with_crops_of
 
 FORMAT = "gasm-cast-checkpoint"
 FORMAT_VERSION = 1
@@ -87,10 +87,14 @@ class ModelCard:
     def require_store(self, store: FeatureStore) -> None:
         """Refuse features that were made in another way than those of the training.
 
+        Views and crops may be others: a model that learnt from the middle of the frame can be
+        asked of three crops, and the scores averaged.
+
         Raises:
             InputError: naming the first difference.
         """
-        self.require_provenance(store.provenance, where=str(store.path))
+        comparable = with_crops_of(self.provenance, store.provenance)
+        self._require(comparable, store.fingerprint, where=str(store.path))
 
     def require_provenance(self, provenance: Mapping[str, Any], *, where: str) -> None:
         """Refuse features of another provenance.
@@ -98,12 +102,14 @@ class ModelCard:
         Raises:
             InputError: naming the first difference.
         """
+        self._require(provenance, fingerprint(provenance), where=where)
+
+    def _require(self, provenance: Mapping[str, Any], shown: str, *, where: str) -> None:
         if fingerprint(provenance) == self.fingerprint:
             return
         raise InputError(
-            f"{where} holds other features than the model was trained on (fingerprint "
-            f"{fingerprint(provenance)}, the model's is {self.fingerprint}): "
-            f"{difference(self.provenance, provenance)} (model against store); "
+            f"{where} holds other features than the model was trained on (fingerprint {shown}, the model's "
+            f"is {self.fingerprint}): {difference(self.provenance, provenance)} (model against store); "
             "extract with the model's settings"
         )
 

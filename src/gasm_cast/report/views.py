@@ -286,7 +286,7 @@ def provenance(run: RunSummary) -> dict[str, Any]:
         ("Recipe", run.recipe_hash),
         ("Split", run.split),
         ("Features", run.metrics.get("store", "")),
-        ("Views a clip", str(run.metrics.get("num_views", ""))),
+        ("Views a clip", _views(run.metrics)),
         ("Trained", environment["time"]),
         ("Machine", f"{machine['processor']}, {machine['cores']} cores"),
         ("System", machine["system"]),
@@ -306,3 +306,11 @@ def provenance(run: RunSummary) -> dict[str, Any]:
         ),
         "toml": to_toml(run.recipe),
     }
+
+
+def _views(metrics: Mapping[str, Any]) -> str:
+    """Views that each score is the mean of, and their crops where the model learnt from others."""
+    views, crops = str(metrics.get("num_views", "")), metrics.get("crops")
+    if crops == metrics.get("training_crops"):
+        return views
+    return f"{views}, crops: {crops}; learnt from crops: {metrics['training_crops']}"

@@ -4,9 +4,11 @@ from gasm_cast.store.manifest import (
     StoredDtype,
     StoreDescription,
     StreamDescription,
+    crops_of,
     difference,
     fingerprint,
     provenance,
+    with_crops_of,
 )
 from gasm_cast.store.prefetch import Batch
 from gasm_cast.store.reader import FeatureStore
@@ -24,7 +26,9 @@ __all__ = [
     "StoreWriter",
     "StoredDtype",
     "StreamDescription",
+    "crops_of",
     "difference",
     "fingerprint",
     "provenance",
+    "with_crops_of",
 ]

@@ -20,6 +20,9 @@ STREAMS = ("semantic", "motion")
 StoredDtype = Literal["float16", "bfloat16", "float32", "int8"]
 """How numbers lie on disk; `int8` has a scale per token and a scale per channel of each shard."""
 
+SAME_SCALE_CROPS = frozenset({"centre", "three"})
+"""Crops of `gasm-cast extract` that see the frame at one scale; `squash` sees another shape of it."""
+
 WEIGHT_NAMES = ("weights", "revision")
 """What a backbone calls its weights; where their `sha256` is given too, it alone tells them apart."""
 
@@ -107,6 +110,28 @@ def provenance(description: Mapping[str, Any]) -> dict[str, Any]:
     one store is right for any other store of equal provenance.
     """
     return {key: description[key] for key in ("streams", "preprocessing")}
+
+
+def crops_of(description: Mapping[str, Any]) -> str | None:
+    """Which parts of the frame features were extracted from; None where another program made them."""
+    crops: str | None = description["preprocessing"].get("crops")
+    return crops
+
+
+def with_crops_of(model: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
+    """A store's provenance as if its crops were the model's, where a model of one may be asked of the other.
+
+    The crops of :data:`SAME_SCALE_CROPS` are squares of one size: each is a view such as the
+    model knows.
+
+    Args:
+        model: Provenance of the features that the model learnt from.
+        description: Manifest or provenance of the store that it is to be asked of.
+    """
+    made_by = provenance(description)
+    if {crops_of(model), crops_of(made_by)} <= SAME_SCALE_CROPS:
+        made_by["preprocessing"] = {**made_by["preprocessing"], "crops": crops_of(model)}
+    return made_by
 
 
 def fingerprint(description: Mapping[str, Any]) -> str:
