@@ -47,20 +47,22 @@ def test_a_peak_is_judged_only_where_it_was_measured(theirs: int | None) -> None
     assert (verdict.value, verdict.met) == (0.3, True)
 
 
-def test_saved_bytes_peaks_and_parameters_are_each_judged_on_their_own() -> None:
-    with_feed_forward, without = (
-        ("gasm-cast", "cross-attention"),
-        (
-            "gasm-cast, no feed-forward",
-            "cross-attention, no feed-forward",
-        ),
-    )
-    for quantity in ("saved_bytes", "peak_bytes"):
-        pairs = {(claim.ours, claim.peer) for claim in CLAIMS if claim.quantity == quantity}
-        assert {with_feed_forward, without} <= pairs
-    bounded = [(claim.ours, claim.grid) for claim in CLAIMS if claim.quantity == "parameters"]
-    names, grids = ("gasm-cast", "gasm-cast, motion feed-forward"), ("1x14x14", "8x14x14", "16x14x14")
-    assert sorted(bounded) == sorted((name, grid) for name in names for grid in grids)
+def test_claims_against_cross_attention_compare_like_with_like() -> None:
+    models = contenders(768)
+    for claim in CLAIMS:
+        peer = models[claim.peer or claim.ours]
+        if peer.kind == "cross-attention":
+            assert (models[claim.ours].exchange.feed_forward == "both") is peer.peer.feed_forward
+            assert models[claim.ours].exchange.feed_forward != "motion"
+
+
+def test_each_of_them_is_judged_against_absorbed_projections_too() -> None:
+    models, judged = contenders(768), {False: set[object](), True: set[object]()}
+    for claim in CLAIMS:
+        peer = models[claim.peer or claim.ours]
+        if peer.kind == "cross-attention":
+            judged[peer.peer.absorbed].add((claim.name, claim.ours, claim.grid, claim.target))
+    assert judged[True] == judged[False] != set()
 
 
 def test_no_two_figures_of_the_claims_have_one_name() -> None:
@@ -75,15 +77,14 @@ def test_every_claim_speaks_of_rows_of_the_table() -> None:
     assert contenders(96)["attentive-probe"].peer.width == 96
 
 
-def test_growth_is_judged_by_its_slope_and_by_the_dense_layer() -> None:
-    linear = Growth((784, RATIO_AT), (1.0, 4.0), (None, None), (None, 40.0))
-    slope, ratio = decide_growth(linear)
-    assert slope.met
-    assert ratio.value == 0.1
-    assert ratio.met
-    square = Growth((784, RATIO_AT), (1.0, 16.0), (None, None), (None, 17.0))
-    assert [verdict.met for verdict in decide_growth(square)] == [False, False]
-    assert len(decide_growth(Growth((784, RATIO_AT), (1.0, 4.0), (None, None), (None, None)))) == 1
+def test_growth_is_judged_by_its_slope_and_by_both_forms_of_all_pairs() -> None:
+    linear = Growth((784, RATIO_AT), (1.0, 4.0), (None, None), (None, 10.0), (None, 40.0))
+    verdicts = decide_growth(linear)
+    assert [(verdict.value, verdict.met) for verdict in verdicts[1:]] == [(0.4, False), (0.1, True)]
+    assert verdicts[0].met
+    square = Growth((784, RATIO_AT), (1.0, 16.0), (None, None), (None, 17.0), (None, 18.0))
+    assert [verdict.met for verdict in decide_growth(square)] == [False, False, False]
+    assert len(decide_growth(Growth((784, RATIO_AT), (1.0, 4.0), *((None, None),) * 3))) == 1
 
 
 def test_verdicts_are_written_in_words_and_for_machines() -> None:

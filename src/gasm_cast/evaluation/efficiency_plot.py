@@ -32,7 +32,8 @@ def plot_costs(measurements: Sequence[Measurement], growth: Growth | None, path:
         lines = (
             ("neighbour lists", growth.neighbour_list_sec),
             ("masked dense", growth.masked_dense_sec),
-            ("all pairs, with bias", growth.full_attention_sec),
+            ("all pairs, fused", growth.fused_attention_sec),
+            ("all pairs, with bias", growth.biased_attention_sec),
         )
         for label, seconds in lines:
             points = [(n, 1e3 * s) for n, s in zip(growth.num_nodes, seconds, strict=True) if s is not None]

@@ -55,16 +55,17 @@ def cost_table(rows: Sequence[Measurement]) -> str:
 
 
 def growth_table(growth: Growth) -> str:
-    """Milliseconds of a graph layer and of what it replaces, over the nodes."""
+    """Milliseconds of a graph layer, in both computations, and of what it replaces, over the nodes."""
     columns: tuple[Sequence[float | None], ...] = (
         growth.neighbour_list_sec,
         growth.masked_dense_sec,
-        growth.full_attention_sec,
+        growth.fused_attention_sec,
+        growth.biased_attention_sec,
     )
     body = []
     for nodes, *seconds in zip(growth.num_nodes, *columns, strict=True):
         body.append((str(nodes), *("-" if sec is None else f"{1e3 * sec:.1f}" for sec in seconds)))
-    header = ("nodes", "neighbour lists", "masked dense", "all pairs with bias")
+    header = ("nodes", "neighbour lists", "masked dense", "all pairs, fused", "all pairs with bias")
     title = "**One layer inside a stream, one clip: forward and backward pass, ms**"
     return f"{title}\n\n{_markdown(header, body)}"
 

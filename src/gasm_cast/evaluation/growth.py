@@ -1,7 +1,7 @@
 """How the time of graph attention grows with the number of nodes, beside dense attention.
 
 At a fixed degree and a fixed window the cost of the neighbour lists is linear in the
-nodes; that of attention among all pairs, even masked, grows with their square.
+nodes; that of attention among all pairs, masked or not, grows with their square.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gasm_cast.graph import GraphAttention
 WIDTH = 256
 RATIO_AT = 3136
 GRIDS = (Grid(1, 7, 7), Grid(1, 10, 10), *(Grid(frames, 14, 14) for frames in (1, 2, 4, 8, 16, 32)))
-"""From so few nodes on that masked dense attention is the faster computation."""
+"""Grids of 49 to 6272 nodes; on the first of them masked dense attention is faster than the lists."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Growth:
     """Graph attention over neighbour lists, the whole layer."""
     masked_dense_sec: tuple[float | None, ...]
     """The same layer computed as masked dense attention; None beyond `dense_up_to`."""
-    full_attention_sec: tuple[float | None, ...]
-    """Fused attention of all pairs with a learned bias, in a layer of the same width."""
+    fused_attention_sec: tuple[float | None, ...]
+    """Attention of all pairs without bias, by torch's fused kernel, in a layer of the same width."""
+    biased_attention_sec: tuple[float | None, ...]
+    """The same with a learned bias of each pair; its gradient keeps a processor from the fused kernel."""
 
     @property
     def slope(self) -> float:
@@ -46,25 +48,41 @@ class Growth:
         return _slope(self.num_nodes, self.neighbour_list_sec)
 
     @property
-    def ratio_to_full(self) -> float | None:
-        """Time of the neighbour lists over that of full attention with bias, at 3136 nodes."""
+    def ratio_to_fused(self) -> float | None:
+        """Time of the neighbour lists over that of fused attention of all pairs, at 3136 nodes."""
+        return self._ratio(self.fused_attention_sec)
+
+    @property
+    def ratio_to_biased(self) -> float | None:
+        """Time of the neighbour lists over that of attention of all pairs with bias, at 3136 nodes."""
+        return self._ratio(self.biased_attention_sec)
+
+    def _ratio(self, peer_sec: Sequence[float | None]) -> float | None:
         if RATIO_AT not in self.num_nodes:
             return None
         place = self.num_nodes.index(RATIO_AT)
-        full = self.full_attention_sec[place]
-        return None if full is None else self.neighbour_list_sec[place] / full
+        peer = peer_sec[place]
+        return None if peer is None else self.neighbour_list_sec[place] / peer
 
 
 class FullAttention(torch.nn.Module):
-    """Pre-norm attention of all pairs with a learned bias of each pair: what a graph replaces."""
+    """Pre-norm attention of all pairs: what a graph replaces.
 
-    def __init__(self, width: int, num_nodes: int, num_heads: int) -> None:
+    Args:
+        width: Channels.
+        num_heads: Heads H.
+        bias_nodes: Nodes N of a learned bias of each pair, `[H, N, N]`; None is without.
+    """
+
+    def __init__(self, width: int, num_heads: int, bias_nodes: int | None = None) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.norm = torch.nn.LayerNorm(width)
         self.query_key_value = torch.nn.Linear(width, 3 * width, bias=False)
         self.out = torch.nn.Linear(width, width)
-        self.bias = torch.nn.Parameter(torch.zeros(num_heads, num_nodes, num_nodes))
+        self.bias = (
+            None if bias_nodes is None else torch.nn.Parameter(torch.zeros(num_heads, bias_nodes, bias_nodes))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens after attention."""
@@ -95,7 +113,8 @@ def measure_growth(
         )
         if nodes <= dense_up_to:
             layers["dense", nodes] = GraphAttention(WIDTH, grid, config, config.semantic_num_similar, "dense")
-            layers["full", nodes] = FullAttention(WIDTH, nodes, config.num_heads)
+            layers["fused", nodes] = FullAttention(WIDTH, config.num_heads)
+            layers["biased", nodes] = FullAttention(WIDTH, config.num_heads, bias_nodes=nodes)
     seconds: dict[tuple[str, int], list[float]] = {key: [] for key in layers}
     for step in range(1 + settings.num_steps):
         for (form, nodes), layer in layers.items():
@@ -111,7 +130,8 @@ def measure_growth(
         num_nodes=sizes,
         neighbour_list_sec=tuple(medians["list", n] for n in sizes),
         masked_dense_sec=tuple(medians.get(("dense", n)) for n in sizes),
-        full_attention_sec=tuple(medians.get(("full", n)) for n in sizes),
+        fused_attention_sec=tuple(medians.get(("fused", n)) for n in sizes),
+        biased_attention_sec=tuple(medians.get(("biased", n)) for n in sizes),
     )
 
 
