@@ -35,6 +35,7 @@ def write_run(
     names: Sequence[str] = NAMES,
     group_of_class: Sequence[int] = (0, 0, 1, 1, 2),
     group_names: Sequence[str] = ("Pushing", "Covering", "Showing"),
+    backbones: tuple[str, str] = ("classic", "classic"),
 ) -> Path:
     """Write a run whose logits are noise plus `skill` for the label, layer by layer better."""
     recipe = Recipe(
@@ -63,6 +64,7 @@ def write_run(
         temperature=1.3,
     )
     record |= {"split": "validation", "store": "0123456789abcdef", "num_views": 1, "num_asked": num_clips + 1}
+    record |= {"backbones": dict(zip(("semantic", "motion"), backbones, strict=True))}
     record |= {"failed": [{"id": "broken", "reason": "no video stream"}], "missing": []}
     folder = run.evaluation("validation")
     write_predictions(

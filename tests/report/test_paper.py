@@ -12,9 +12,11 @@ import pytest
 
 from gasm_cast import cli, report
 from gasm_cast.ablation import results
+from gasm_cast.backbones.names import IMAGE_HUB_IDS, VIDEO_HUB_IDS, I3DName
 from gasm_cast.config import ModelKind
 from gasm_cast.errors import InputError
-from gasm_cast.report.literature import PUBLISHED
+from gasm_cast.report import tables
+from gasm_cast.report.literature import PUBLISHED, backbone_source
 from gasm_cast.report.numbers import Numbers, macro_name
 
 from .conftest import MakeRun, write_run
@@ -24,8 +26,9 @@ from .conftest import MakeRun, write_run
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds of ours against linear, and a study with a result."""
     folder = tmp_path_factory.mktemp("runs")
-    paths = [write_run(folder / f"ours-{seed}", seed=seed) for seed in (0, 1)]
-    paths.append(write_run(folder / "linear", kind="linear", skill=1.0))
+    backbones = ("dinov2-base", "i3d-r50")
+    paths = [write_run(folder / f"ours-{seed}", seed=seed, backbones=backbones) for seed in (0, 1)]
+    paths.append(write_run(folder / "linear", kind="linear", skill=1.0, backbones=backbones))
     (paths[0] / "cost.json").write_text(
         json.dumps(
             {"parameters": 1e6, "flops": 2e9, "train_step_sec": 0.1, "saved_bytes": 2**20, "device": "x"}
@@ -149,13 +152,40 @@ def test_published_numbers_have_sources_in_the_bibliography(paper: Path) -> None
         key for group in re.findall(r"\\cite(?:\[[^]]*\])?\{([^}]*)\}", text) for key in group.split(",")
     }
     assert cited == keys  # nothing without a source, no source without a use
+    assert {backbone_source(name) for name in (*IMAGE_HUB_IDS, *VIDEO_HUB_IDS, *get_args(I3DName))} <= keys
     lines = (paper / "tables" / "published.tex").read_text().splitlines()
     (caption,) = [line for line in lines if r"\caption" in line]
     assert r"of rows with \textdagger{}" in caption
     unchecked = [line.partition(r" \textdagger")[0] for line in lines if line != caption and "dagger" in line]
-    assert unchecked == ["InternVideo2-6B", "MVD-H", "VideoMAE-B"]
+    assert unchecked == ["InternVideo2-6B", "MVD-H", "ST-Adapter ViT-L/14", "VideoMAE-B"]
     assert max(entry.top1 for entry in PUBLISHED) == 0.780
     assert [entry.top1 for entry in PUBLISHED] == sorted((entry.top1 for entry in PUBLISHED), reverse=True)
+
+
+def test_the_text_names_the_features_and_the_data_set_of_the_runs(paper: Path, wide_paper: Path) -> None:
+    of_both = [" ".join((folder / "main.tex").read_text().split()) for folder in (paper, wide_paper)]
+    deep, classic = of_both
+    assert r"\texttt{dinov2-base} \cite{oquab2023dinov2} for the semantic stream" in deep
+    assert r"\texttt{i3d-r50} \cite{carreira2017i3d} for the motion stream" in deep
+    assert r"\texttt{classic} for the semantic stream, \texttt{classic} for the motion stream." in classic
+    assert not re.search("dinov2|i3d", classic)
+    for text, dataset in zip(of_both, (paper.parent.name, "model-0"), strict=True):
+        assert rf"not comparable with it: measured on \texttt{{{tables.escape_latex(dataset)}}}" in text
+
+
+def test_only_the_whole_validation_split_is_comparable_with_published_numbers(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    names = [f"Putting something {c} on a surface" for c in range(174)]
+    groups = {"names": names, "group_of_class": [0] * 174, "group_names": ["Putting"]}
+    run = make_run("ours", **groups)
+    metrics = run / "evaluation" / "validation" / "metrics.json"
+    record = json.loads(metrics.read_text())
+    for num_asked in (24_777, 24_776):
+        metrics.write_text(json.dumps(record | {"num_asked": num_asked}))
+        assert cli.main(["paper", str(run), "--out", str(tmp_path / "paper")]) == 0
+        said = "not comparable" in (tmp_path / "paper" / "main.tex").read_text()
+        assert said == (num_asked != 24_777)
 
 
 def test_macro_names_are_letters_and_clashes_are_refused() -> None:

@@ -160,6 +160,9 @@ def evaluate(
         "model": loaded.recipe.model.kind,
         "epoch": loaded.epoch,
         "store": store.fingerprint,
+        "backbones": {
+            stream: made_by["backbone"].get("name") for stream, made_by in store.provenance["streams"].items()
+        },
         "num_views": num_views,
         "crops": crops_of(store.provenance),
         "training_crops": crops_of(loaded.provenance),

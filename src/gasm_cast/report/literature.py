@@ -15,7 +15,9 @@ from typing import Literal
 
 from gasm_cast.report.tables import Column, Table
 
-Training = Literal["fine-tuned", "frozen, attentive probe", "frozen, probe without positions"]
+Training = Literal[
+    "fine-tuned", "frozen, adapters inside", "frozen, attentive probe", "frozen, probe without positions"
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,11 @@ PUBLISHED = (
     Published("InternVideo2-6B", "fine-tuned", 0.775, "wang2024internvideo2", checked=False),
     Published("V-JEPA 2 ViT-g, 384 px", "frozen, attentive probe", 0.773, "assran2025vjepa2"),
     Published("MVD-H", "fine-tuned", 0.773, "wang2023mvd", checked=False),
+    Published("InternVideo", "fine-tuned", 0.772, "wang2022internvideo"),
     Published("V-JEPA 2 ViT-g, 256 px", "frozen, attentive probe", 0.753, "assran2025vjepa2"),
     Published("V-JEPA 2 ViT-L, 256 px", "frozen, attentive probe", 0.737, "assran2025vjepa2"),
+    Published("ST-Adapter ViT-L/14", "frozen, adapters inside", 0.723, "pan2022stadapter", checked=False),
+    Published("V-JEPA ViT-H/16", "frozen, attentive probe", 0.722, "bardes2024vjepa"),
     Published("CAST-B", "fine-tuned", 0.716, "lee2023cast"),
     Published("VideoMAE-B", "fine-tuned", 0.708, "tong2022videomae", checked=False),
     Published("DINOv3-7B", "frozen, attentive probe", 0.701, "simeoni2025dinov3", "table 6"),
@@ -52,6 +57,28 @@ PUBLISHED = (
     Published("SigLIP2-g", "frozen, probe without positions", 0.499, "assran2025vjepa2", "table 4"),
 )
 """Best first."""
+
+
+_BACKBONES = {
+    "dinov2": "oquab2023dinov2",
+    "dinov3": "simeoni2025dinov3",
+    "i3d": "carreira2017i3d",
+    "videomae": "tong2022videomae",
+    "vjepa2": "assran2025vjepa2",
+}
+"""Where a kind of backbone comes from, by what its names begin with; `classic` is of this package."""
+
+_SSV2_CLASSES, _SSV2_VALIDATION_CLIPS = 174, 24_777
+
+
+def backbone_source(name: str) -> str | None:
+    """Key of the reference of a backbone; None if it has none."""
+    return next((key for kind, key in _BACKBONES.items() if name.startswith(kind)), None)
+
+
+def is_comparable(num_classes: int, num_clips: int) -> bool:
+    """Whether clips and classes are as many as in the validation split that the table is about."""
+    return (num_classes, num_clips) == (_SSV2_CLASSES, _SSV2_VALIDATION_CLIPS)
 
 
 _UNCHECKED = "†"

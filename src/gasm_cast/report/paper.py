@@ -26,7 +26,7 @@ from gasm_cast.errors import InputError
 from gasm_cast.files import write_text
 from gasm_cast.report import plates, style, tables, views
 from gasm_cast.report.bench import read_bench
-from gasm_cast.report.literature import published_table
+from gasm_cast.report.literature import backbone_source, is_comparable, published_table
 from gasm_cast.report.models import ModelSummary
 from gasm_cast.report.numbers import macro_name, numbers_of
 from gasm_cast.report.record import RunSummary
@@ -94,11 +94,23 @@ def write_paper(
             ours=tables.escape_latex(ours),
             ours_macro=macro_name(ours),
             several_seeds=models[0].num_seeds > 1,
+            streams={stream: _cited(name) for stream, name in models[0].first.backbones.items() if name},
+            dataset=tables.escape_latex(models[0].first.dataset),
+            is_comparable=is_comparable(
+                len(models[0].first.class_names), models[0].first.metrics["num_asked"]
+            ),
             tests={record["test"] for record in differences},
             difference_macro=macro_name(f"difference {ours} {others[0]}") if differences else None,
             against=tables.escape_latex(others[0]) if others else None,
         ),
     )
+
+
+def _cited(backbone: str) -> str:
+    """A backbone's name with its reference, if it has one."""
+    source = backbone_source(backbone)
+    name = rf"\texttt{{{tables.escape_latex(backbone)}}}"
+    return name if source is None else rf"{name} \cite{{{source}}}"
 
 
 def main_table(models: Sequence[ModelSummary]) -> Table:

@@ -52,6 +52,18 @@ class RunSummary:
         return {clip: row for row, clip in enumerate(self.predictions.ids)}
 
     @property
+    def dataset(self) -> str:
+        """What the data set may be called: the name of the folder or list that its annotations lie in."""
+        annotations = self.recipe.data.annotations
+        return annotations.parent.name if annotations.name == "annotations" else annotations.name
+
+    @property
+    def backbones(self) -> Mapping[str, str | None]:
+        """Name of the backbone of each stream; empty where an older evaluation does not tell."""
+        names: Mapping[str, str | None] = self.metrics.get("backbones", {})
+        return names
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Classes, in the order of their indices."""
         return tuple(entry["name"] for entry in self.metrics["classes"])
