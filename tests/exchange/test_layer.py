@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gasm_cast.config import ExchangeConfig
-from gasm_cast.exchange import ExchangeLayer
+from gasm_cast.exchange import ChannelDropout, ExchangeLayer
 
 
 def make_layer(**config: Any) -> ExchangeLayer:
@@ -63,3 +63,14 @@ def test_attend_gives_the_same_streams(tokens: tuple[Tensor, Tensor], feed_forwa
     assert weights.semantic_from_motion.shape == (2, 4, 12, 3)
     assert weights.motion_from_semantic is not None
     assert weights.motion_from_semantic.shape == (2, 4, 3, 12)
+
+
+def test_dropout_takes_the_same_channels_from_all_tokens_of_a_clip() -> None:
+    torch.manual_seed(0)
+    dropout, x = ChannelDropout(0.25), torch.ones(8, 5, 200)
+    out = dropout(x)
+    assert torch.equal(out, out[:, :1].expand_as(out))
+    assert not torch.equal(out[0], out[1])
+    assert out.unique().tolist() == [0.0, pytest.approx(1 / 0.75)]
+    assert (out == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert torch.equal(dropout.eval()(x), x)

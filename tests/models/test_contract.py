@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models.conftest import KINDS, MOTION, SEMANTIC, Maker
+from tests.models.conftest import KINDS, Maker
 from torch import Tensor, nn
 
 from gasm_cast.config import ModelKind
@@ -238,7 +238,3 @@ def test_tokens_of_another_shape_are_refused(make_model: Maker, make_tokens: Mak
         ValueError, match=r"expected tokens \[batch, 32, 24\] for a 2x4x4 grid, got \[3, 31, 24\]"
     ):
         make_model("linear")(semantic[:, 1:], motion)
-
-
-def test_specs_of_the_tests_are_what_the_messages_say() -> None:
-    assert (SEMANTIC.grid.num_tokens, MOTION.grid.num_tokens) == (32, 4)
