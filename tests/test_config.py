@@ -50,6 +50,13 @@ def test_written_recipe_reads_back_equal(tmp_path: Path) -> None:
     assert read_recipe(write(tmp_path, to_toml(recipe))) == recipe
 
 
+def test_a_recipe_is_read_from_a_path_as_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "[training]\nseed = 7\n")
+    assert read_recipe(str(path)) == read_recipe(path)
+    with pytest.raises(RecipeError, match="no such recipe"):
+        read_recipe("none.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

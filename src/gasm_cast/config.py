@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from gasm_cast.errors import InputError
+from gasm_cast.files import AnyPath
 
 ModelKind = Literal[
     "gasm-cast",
@@ -313,7 +314,7 @@ class RecipeError(InputError):
 C = TypeVar("C")
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: AnyPath) -> Recipe:
     """Read a recipe strictly: an unknown key or a value of the wrong type is an error.
 
     Raises:
@@ -321,7 +322,7 @@ def read_recipe(path: Path) -> Recipe:
             field of :class:`Recipe` takes.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; `ls recipes/` lists those shipped") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

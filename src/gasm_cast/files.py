@@ -13,6 +13,9 @@ from pathlib import Path
 
 from gasm_cast.errors import InputError
 
+AnyPath = str | os.PathLike[str]
+"""A path as those who call from Python may give it."""
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -142,3 +142,12 @@ def test_files_that_are_no_lists(tmp_path: Path) -> None:
         read_annotations(tmp_path / "a.csv", "all")
     with pytest.raises(InputError, match=r"it offers all; `gasm-cast fit` divides it"):
         read_annotations(write(tmp_path / "b.csv", "a,0\n"), "train")
+
+
+def test_paths_may_be_text(tmp_path: Path) -> None:
+    touch(tmp_path / "films" / "a.mp4")
+    path = write(tmp_path / "list.csv", "path,label\na.mp4,run\n")
+    table = read_annotations(str(path), "all", str(tmp_path / "films"))
+    assert table.paths == (tmp_path / "films" / "a.mp4",)
+    with pytest.raises(InputError, match="nothing"):
+        read_annotations("nothing", "train")

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from gasm_cast.errors import InputError
-from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, provenance
+from gasm_cast.store import FeatureStore, StoredDtype, StoreWriter, difference, fingerprint, provenance
 from gasm_cast.store.rows import CAN_READ_AHEAD, ShardFile
 from gasm_cast.store.transfer import merge
 
@@ -268,3 +268,12 @@ def test_every_stored_dtype_reads_as_any_other(tmp_path: Path, ids: list[str], d
         assert read.dtype == wanted
         coarse = max(step, 2**-8 if wanted == torch.bfloat16 else 0)
         np.testing.assert_allclose(read.float().numpy(), exact, atol=4 * coarse, rtol=coarse)
+
+
+def test_a_store_is_written_and_opened_by_a_path_as_text(tmp_path: Path) -> None:
+    path = str(tmp_path / "text")
+    with StoreWriter(path, describe(), asked=["a"]) as writer:
+        writer.add("a", clip("a", "semantic"), clip("a", "motion"))
+    assert FeatureStore.open(path).path == Path(path)
+    with pytest.raises(InputError, match="nothing is not a feature store"):
+        FeatureStore.open("nothing")

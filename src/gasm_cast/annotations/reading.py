@@ -22,12 +22,13 @@ from gasm_cast.annotations.sources import (
 )
 from gasm_cast.annotations.table import UNLABELLED, ClipTable
 from gasm_cast.errors import InputError
+from gasm_cast.files import AnyPath
 
 _ANSWERS = "test-answers.csv"
 
 
 def read_annotations(
-    path: Path, split: str, video_folder: Path | None = None, *, test_answers: bool = False
+    path: AnyPath, split: str, video_folder: AnyPath | None = None, *, test_answers: bool = False
 ) -> ClipTable:
     """Clips and labels of one split.
 
@@ -52,6 +53,8 @@ def read_annotations(
         InputError: if the files are missing, malformed or empty, a label is no class, or
             an id has two labels.
     """
+    path = Path(path)
+    videos = None if video_folder is None else Path(video_folder)
     offered = available_splits(path)
     if split not in offered:
         hint = ""
@@ -74,7 +77,7 @@ def read_annotations(
     else:
         rows = read_list(source)
         class_names = _class_names(folder, [source] if split == ALL else split_sources(folder))
-    folders = (find_video_folder(folder, video_folder), folder)
+    folders = (find_video_folder(folder, videos), folder)
     return _table(rows, match_files([row.file for row in rows], folders), class_names, source, split)
 
 

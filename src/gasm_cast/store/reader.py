@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gasm_cast.errors import InputError
+from gasm_cast.files import AnyPath
 from gasm_cast.geometry import StreamSpec
 from gasm_cast.store import manifest
 from gasm_cast.store.index import Index
@@ -28,7 +29,8 @@ NUM_THREADS = 2
 class FeatureStore:
     """A complete store on disk. Pickles as its path, so that worker processes open their own files."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
+        path = Path(path)
         self.path = path
         self.manifest: Mapping[str, Any] = read_manifest(path)
         self.description = StoreDescription.from_json(self.manifest)
@@ -43,7 +45,7 @@ class FeatureStore:
         self._files = ShardFiles(self.shard_paths)
 
     @classmethod
-    def open(cls, path: Path) -> FeatureStore:
+    def open(cls, path: AnyPath) -> FeatureStore:
         """Open a store.
 
         Raises:

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from gasm_cast.errors import InputError
+from gasm_cast.files import AnyPath
 from gasm_cast.store import manifest
 from gasm_cast.store.completion import complete
 from gasm_cast.store.index import check_ids
@@ -71,7 +72,7 @@ class StoreWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: AnyPath,
         description: StoreDescription,
         *,
         asked: Sequence[str],
@@ -80,7 +81,7 @@ class StoreWriter:
         world_size: int = 1,
         retry_failed: bool = False,
     ) -> None:
-        self.path = path
+        self.path = Path(path)
         self.description = description
         self.asked = tuple(asked)
         self.samples_per_shard = samples_per_shard or default_samples_per_shard(description)
