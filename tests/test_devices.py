@@ -37,5 +37,6 @@ def test_auto_is_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, num_gpus
     assert resolve_device("cpu") == torch.device("cpu")
     with pytest.raises(InputError, match=rf"no device cuda:2: torch sees {num_gpus or 'no'} GPU"):
         resolve_device("cuda:2")
-    with pytest.raises(InputError, match="must be auto, cpu, cuda or cuda:N, got 'gpu'"):
-        resolve_device("gpu")
+    for other in ("gpu", "mps", "meta", "xpu", "cpu:3", "cuda:", "cuda:-1", "cuda:01", "cuda:0 "):
+        with pytest.raises(InputError, match=f"must be auto, cpu, cuda or cuda:N, got '{other}'"):
+            resolve_device(other)

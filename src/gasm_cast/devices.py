@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import torch
@@ -22,14 +23,15 @@ def resolve_device(device: str) -> torch.device:
         InputError: if it is no such name, or the device is not there.
     """
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    try:
-        resolved = torch.device(("cuda" if num_gpus else "cpu") if device == "auto" else device)
-    except RuntimeError:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}") from None
-    if resolved.type == "cuda" and (resolved.index or 0) >= num_gpus:
+    if device == "auto":
+        device = "cuda" if num_gpus else "cpu"
+    named = re.fullmatch("cpu|cuda(:(?P<index>0|[1-9][0-9]*))?", device)
+    if named is None:
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+    if device != "cpu" and int(named["index"] or 0) >= num_gpus:
         found = f"{num_gpus} GPU(s)" if num_gpus else "no GPU"
         raise InputError(f"no device {device}: torch sees {found} here; use auto or cpu")
-    return resolved
+    return torch.device(device)
 
 
 def resolve_precision(precision: Literal["auto"] | Precision, device: torch.device) -> Precision:
