@@ -20,6 +20,7 @@ from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
 from gasm_cast.training import train
 from gasm_cast.training.learner import Learner, Step
+from gasm_cast.training.statistics import ChannelStatistics
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +185,31 @@ def test_a_checkpoint_that_does_not_know_its_steps_an_epoch_is_taken_up(stopped:
     del content["training"]["standing"]["steps_per_epoch"]
     torch.save(content, stopped.last_checkpoint)
     assert train(stopped).num_epochs == 3
+
+
+def test_a_run_that_started_from_weights_goes_on_without_them(
+    run: Run, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given.pt"
+    given.write_bytes(run.best_checkpoint.read_bytes())
+    training = replace(recipe.training, num_epochs=2, start_from=given)
+    started = Run.create(tmp_path / "started", replace(recipe, training=training))
+    finish = Learner.finish
+
+    def interrupted(learner: Learner, batch: Any) -> Step:
+        if batch.step == 7:
+            raise KeyboardInterrupt
+        return finish(learner, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Learner, "finish", interrupted)
+        train(started)
+    given.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(ChannelStatistics, "fit", None)  # not read again: the checkpoint holds them
+        result = train(started)
+    assert result.num_epochs == 2
+    assert train(started) == result
 
 
 def test_starting_from_weights_says_what_was_not_loaded(run: Run, recipe: Recipe, tmp_path: Path) -> None:

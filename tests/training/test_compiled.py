@@ -34,7 +34,9 @@ from gasm_cast.training import train
 
 for path in map(Path, sys.argv[1:]):
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     train(Run.create(path.with_suffix(""), read_recipe(path)))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"]
 """
 
 

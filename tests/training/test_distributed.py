@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -100,6 +101,8 @@ def runs(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(Run.create(folder / "one process", exact))
     halved = replace(exact, training=replace(exact.training, batch_size=4))
     (folder / "two processes.toml").write_text(to_toml(halved))
+    compiled = replace(halved, training=replace(halved.training, compile=True))
+    (folder / "two processes, compiled.toml").write_text(to_toml(compiled))
     torchrun(2, folder)
     return folder
 
@@ -118,6 +121,20 @@ def test_two_processes_are_one_with_twice_the_batch(runs: Path) -> None:
     weights = [load_checkpoint(run.best_checkpoint).model.state_dict() for run in (one, two)]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_two_processes_train_compiled(runs: Path) -> None:
+    plain, compiled = Run.open(runs / "two processes"), Run.open(runs / "two processes, compiled")
+    losses = [[step["loss"] for step in run.events("step")] for run in (plain, compiled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_machines_that_share_no_disk_end_alike_and_are_not_taken_up_apart(runs: Path) -> None:
+    first, second = (json.loads((runs / "apart" / f"disk {rank}.json").read_text()) for rank in (0, 1))
+    assert first["result"] == second["result"]
+    assert first["result"]["num_epochs"] == 1
+    for seen in (first, second):
+        assert "different steps (0, 2); put the run on a disk that all machines share" in seen["refusal"]
 
 
 def test_every_variant_trains_in_two_processes(runs: Path, recipe: Recipe) -> None:

@@ -161,6 +161,12 @@ def test_an_interrupted_sweep_goes_on(light: Recipe, tmp_path: Path, monkeypatch
         sweep(candidates[:2], tmp_path / "cut")
 
 
+def test_fp16_is_refused(light: Recipe, tmp_path: Path) -> None:
+    half = replace(light, training=replace(light.training, precision="fp16"))
+    with pytest.raises(InputError, match=r"a sweep does not train in fp16; use .*'bf16'"):
+        sweep(read_grid(["training.learning_rate=1e-3,0.02"], half), tmp_path)
+
+
 def test_validation_labels_are_not_read(light: Recipe, tmp_path: Path) -> None:
     """The choice is made without the file that holds them; only the run after it needs it."""
     annotations = tmp_path / "annotations"

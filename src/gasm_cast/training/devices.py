@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.utils.deterministic as memory
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from gasm_cast.config import TrainingConfig
 from gasm_cast.devices import resolve_device, resolve_precision
@@ -29,7 +30,8 @@ def launch(config: TrainingConfig) -> Fabric:
         accelerator=device.type,
         devices=num_devices,
         num_nodes=num_nodes,
-        strategy="ddp" if num_devices * num_nodes > 1 else "auto",
+        # Buffers, as positions and statistics, are the same in all processes and never change.
+        strategy=DDPStrategy(broadcast_buffers=False) if num_devices * num_nodes > 1 else "auto",
         precision=_FABRIC_NAMES[resolve_precision(config.precision, device)],
     )
     fabric.launch()
@@ -49,7 +51,8 @@ def repeatable(deterministic: bool) -> Iterator[None]:
     """Allow only algorithms that give the same bits every time, where `deterministic`; restore after.
 
     On GPUs an operation that has no such algorithm warns instead of failing, since which
-    ones lack it changes from version to version; cuBLAS needs its workspace fixed as well.
+    ones lack it changes from version to version; cuBLAS needs its workspace fixed as well,
+    by a variable that stays set, since it is read once, when cuBLAS is first used.
     """
     before = (
         torch.are_deterministic_algorithms_enabled(),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from gasm_cast.config import Recipe
 from gasm_cast.errors import InputError
@@ -70,9 +70,9 @@ class Learner:
         self.model = model.to(fabric.device)
         self.average = build_average(self.model, recipe.training.ema_decay)
         self.augmentation = augmentation.to(fabric.device)
-        objective: nn.Module = Objective(model, recipe.training.label_smoothing)
-        if recipe.training.compile:
-            objective = cast(nn.Module, torch.compile(objective, fullgraph=True))
+        objective = Objective(model, recipe.training.label_smoothing)
+        if recipe.training.compile:  # in place: Fabric would compile a wrapper anew, around DDP, and fail
+            objective.compile(fullgraph=True)
         self.objective, self.optimizer = fabric.setup(objective, build_optimizer(model, recipe.training))
         self._losses: list[Tensor] = []
         self._ids: list[str] = []
@@ -85,12 +85,9 @@ class Learner:
     @property
     def preparation_key(self) -> Hashable:
         """Equal for learners of the same clips that prepare batches alike: by the same statistics."""
-        model, flip, start_from = (
-            self.recipe.model,
-            self.recipe.augmentation.flip,
-            self.recipe.training.start_from,
-        )
-        return (model.normalize, model.semantic_pool, flip, start_from)
+        recipe = self.recipe
+        prepared_by = (recipe.model.normalize, recipe.model.semantic_pool)
+        return (*prepared_by, recipe.augmentation.flip, recipe.training.start_from)
 
     def prepare(self, batch: Batch) -> Prepared:
         """Pool and standardise a batch's tokens as this model wants them."""

@@ -10,7 +10,7 @@ over all clips of the step, so two processes take the steps of one with twice th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
@@ -20,7 +20,7 @@ from gasm_cast.training.interruption import Interruption
 from gasm_cast.training.progress import Stopwatch
 from gasm_cast.training.recording import Recorder, TrainingResult
 from gasm_cast.training.setup import set_up
-from gasm_cast.training.state import resume, save_best, save_last
+from gasm_cast.training.state import has_checkpoint, resume, save_best, save_last
 from gasm_cast.training.validation import measure
 
 
@@ -53,7 +53,7 @@ def train(
     fabric = launch(training)
     recorder = Recorder(run, console, is_first=fabric.is_global_zero)
     with repeatable(training.deterministic), Interruption(fabric) as interruption, recorder:
-        data, clips, learner, card = set_up(fabric, recipe, recorder.say)
+        data, clips, learner, card = set_up(fabric, recipe, recorder.say, begins=not has_checkpoint(run))
         state = resume(run, learner, card, recorder.say, steps_per_epoch=clips.steps_per_epoch)
         recorder.start(learner, data, state)
         watch = Stopwatch()
@@ -96,5 +96,6 @@ def train(
                 on_epoch(logged)
             if interruption.is_wanted():
                 raise KeyboardInterrupt
-        fabric.barrier()
-        return TrainingResult.of_run(run)
+        # Only the first process has a log, where machines share no disk.
+        result = TrainingResult.of_run(run) if fabric.is_global_zero else None
+        return cast(TrainingResult, fabric.broadcast(result))

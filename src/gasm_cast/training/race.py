@@ -65,6 +65,7 @@ class Race:
         clips: The former in batches.
         num_epochs: Epochs of the whole race.
         drop: Whether those that fall behind are taken out.
+        begins: Whether the race begins here, or :meth:`resume` will find it.
         say: Takes lines for the user.
     """
 
@@ -77,6 +78,7 @@ class Race:
         *,
         num_epochs: int,
         drop: bool,
+        begins: bool,
         say: Callable[[str], None],
     ) -> None:
         if data.held_out is None:
@@ -91,7 +93,9 @@ class Race:
         self.entrants = [
             Entrant(
                 candidate,
-                build_learner(fabric, candidate.recipe, data, clips, statistics=statistics, say=say),
+                build_learner(
+                    fabric, candidate.recipe, data, clips, statistics=statistics, say=say, begins=begins
+                ),
             )
             for candidate in candidates
         ]
@@ -172,13 +176,11 @@ class Race:
         save_content(path, content)
 
     def resume(self, path: Path) -> None:
-        """Go on from what :meth:`save` wrote, if it is there.
+        """Go on from what :meth:`save` wrote.
 
         Raises:
             InputError: if it is of other candidates.
         """
-        if not path.exists():
-            return
         content = torch.load(path, map_location="cpu")
         if content["recipes"] != [config_hash(entrant.candidate.recipe) for entrant in self.entrants]:
             raise InputError(f"{path} is of a sweep over other candidates; choose another --out")

@@ -78,6 +78,7 @@ def build_learner(
     *,
     statistics: ChannelStatistics,
     say: Callable[[str], None],
+    begins: bool = True,
 ) -> Learner:
     """A model with fresh or given weights, the training split's statistics, and its optimiser.
 
@@ -88,6 +89,8 @@ def build_learner(
         clips: The training clips in batches.
         statistics: Of the training clips.
         say: Takes lines for the user.
+        begins: Whether the run begins here; else statistics and given weights are left out, since
+            a checkpoint of the run will be loaded, which holds both.
 
     Raises:
         InputError: if the recipe does not fit the features.
@@ -100,8 +103,9 @@ def build_learner(
         mirror = Mirror.create(
             data.classes.names, data.store.provenance, semantic=model.semantic_grid, motion=model.motion_grid
         )
-    statistics.fit(model, mirror)
-    if recipe.training.start_from is not None:
+    if begins:
+        statistics.fit(model, mirror)
+    if begins and recipe.training.start_from is not None:
         start_from(model, card, recipe.training.start_from, say)
     groups = torch.from_numpy(data.classes.group_of_class)
     augmentation = Augmentation(recipe.augmentation, groups, data.classes.num_groups, mirror)
@@ -120,13 +124,14 @@ class Setup(NamedTuple):
     card: ModelCard
 
 
-def set_up(fabric: Fabric, recipe: Recipe, say: Callable[[str], None]) -> Setup:
+def set_up(fabric: Fabric, recipe: Recipe, say: Callable[[str], None], *, begins: bool = True) -> Setup:
     """Read a run's clips and build what learns from them.
 
     Args:
         fabric: Device, processes and arithmetic.
         recipe: The run.
         say: Takes lines for the user.
+        begins: Whether the run begins here, or a checkpoint of it will be loaded.
 
     Raises:
         InputError: if recipe, annotations and store do not belong together.
@@ -136,7 +141,7 @@ def set_up(fabric: Fabric, recipe: Recipe, say: Callable[[str], None]) -> Setup:
         data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
     )
     statistics = ChannelStatistics(data.store, data.learn)
-    learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=say)
+    learner = build_learner(fabric, recipe, data, clips, statistics=statistics, say=say, begins=begins)
     return Setup(data, clips, learner, build_card(recipe, data))
 
 
@@ -156,6 +161,7 @@ def start_from(model: FusionModel, card: ModelCard, path: Path, say: Callable[[s
     wanted, given = model.state_dict(), content["weights"]
     misfits = find_misfits(wanted, given)
     if theirs.class_names != card.class_names:
+        # Whatever has another shape in a model with one class and one verb group more.
         larger = replace(card, class_names=(*card.class_names, ""), num_groups=card.num_groups + 1)
         scores_classes = find_misfits(wanted, larger.build().state_dict())
         misfits |= dict.fromkeys(scores_classes, "scores other classes")

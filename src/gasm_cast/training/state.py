@@ -6,7 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
+from torch import Tensor
 
 from gasm_cast.errors import InputError
 from gasm_cast.models.checkpoints import (
@@ -76,6 +79,11 @@ def previous_checkpoint(run: Run) -> Path:
     return run.last_checkpoint.with_name("previous.pt")
 
 
+def has_checkpoint(run: Run) -> bool:
+    """Whether there is anything to resume from, readable or not."""
+    return run.last_checkpoint.exists() or previous_checkpoint(run).exists()
+
+
 def save_last(run: Run, learner: Learner, card: ModelCard, state: TrainState) -> None:
     """Write last.pt, in the first process; the one before becomes previous.pt.
 
@@ -116,12 +124,26 @@ def resume(
         steps_per_epoch: Steps of an epoch, by today's clips and processes.
 
     Raises:
-        InputError: if features, classes or steps are not those that the run began with, or
-            if there are checkpoints but none can be read.
+        InputError: if features, classes or steps are not those that the run began with, if
+            there are checkpoints but none can be read, or if processes find different ones.
     """
     content = _read_newest(run, say)
-    if content is None:
-        return TrainState(steps_per_epoch)
+    state = TrainState(steps_per_epoch)
+    if content is not None:
+        state = _take_up(content, run, learner, card, steps_per_epoch)
+    found = torch.tensor(state.step, device=learner.fabric.device)
+    steps = sorted(set(cast(Tensor, learner.fabric.all_gather(found)).flatten().tolist()))
+    if len(steps) > 1:
+        raise InputError(
+            f"{run.path}: the processes find checkpoints of different steps ({', '.join(map(str, steps))}); "
+            "put the run on a disk that all machines share, or copy its folder from the first to the others"
+        )
+    return state
+
+
+def _take_up(
+    content: dict[str, Any], run: Run, learner: Learner, card: ModelCard, steps_per_epoch: int
+) -> TrainState:
     began = read_card(content, run.last_checkpoint)
     began.require_provenance(card.provenance, where=str(run.recipe.data.store))
     began.require_classes(card.class_names)

@@ -63,8 +63,8 @@ def sweep(
         console: Where to report; None is silent.
 
     Raises:
-        InputError: if recipe, annotations and store do not belong together, or every
-            candidate diverged.
+        InputError: if recipe, annotations and store do not belong together, the precision is
+            fp16, or every candidate diverged.
     """
     printer = console or Console(quiet=True)
 
@@ -72,6 +72,8 @@ def sweep(
         printer.print(line, markup=False, highlight=False, soft_wrap=True)
 
     shared = with_held_out(candidates[0].recipe)
+    if shared.training.precision == "fp16":  # one loss scale cannot serve gradients of several models
+        raise InputError("a sweep does not train in fp16; use training.precision = 'bf16' or 'fp32'")
     fabric = launch(shared.training)
     if fabric.world_size > 1:
         raise InputError("a sweep trains in one process; start it without torchrun and with num_devices = 1")
@@ -80,8 +82,10 @@ def sweep(
     with repeatable(shared.training.deterministic):
         data = read_data(shared, with_validation=False)
         clips = TrainingClips(data.store, data.learn, shared, rank=0, num_processes=1)
-        race = Race(fabric, candidates, data, clips, num_epochs=num_epochs, drop=drop, say=say)
-        race.resume(folder / "sweep.pt")
+        begins = not (folder / "sweep.pt").exists()
+        race = Race(fabric, candidates, data, clips, num_epochs=num_epochs, drop=drop, begins=begins, say=say)
+        if not begins:
+            race.resume(folder / "sweep.pt")
         for _ in range(race.num_epochs_done, num_epochs):
             race.run_epoch()
             race.save(folder / "sweep.pt", is_over=race.num_epochs_done == num_epochs)
