@@ -11,6 +11,7 @@ import torch
 from tests.extraction.conftest import write_clip, write_long_clip
 from tests.video.odd_files import cut, encode, textured_pictures
 
+from gasm_cast.classifying import predict
 from gasm_cast.cli import main
 from gasm_cast.config import (
     DataConfig,
@@ -21,12 +22,14 @@ from gasm_cast.config import (
     ModelKind,
     Recipe,
 )
+from gasm_cast.errors import InputError
 from gasm_cast.evaluation.cost import count_exit_flops
 from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
 from gasm_cast.predictions import read_predictions
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
+from gasm_cast.video import VideoError
 
 CLASSES = ("Pulling something", "Pushing something", "Holding something")
 
@@ -143,6 +146,44 @@ def test_a_store_that_differs_in_more_than_views_and_crops_is_refused_by_what_di
     (other / "manifest.json").write_text(json.dumps(manifest))
     assert main(["evaluate", str(run.path), "--store", str(other)]) == 2
     assert "preprocessing.crops: 'centre' against 'squash'" in capsys.readouterr().err
+
+
+def test_predict_sees_six_views_as_evaluate_does(
+    data: Path, run: Run, six_views: Path, tmp_path: Path
+) -> None:
+    own = Run.open(Path(shutil.copytree(run.path, tmp_path / "run")))
+    assert main(["evaluate", str(own.path), "--store", str(six_views)]) == 1  # three have no score
+    evaluated = read_predictions(own.evaluation("validation") / "predictions.parquet")
+    video = data / "annotations" / "videos" / f"{evaluated.ids[0]}.webm"
+    flags = ["--views", "2", "--crops", "three", "--json", str(tmp_path / "said.json")]
+    assert main(["predict", str(run.path), str(video), *flags]) == 0
+    (said,) = json.loads((tmp_path / "said.json").read_text())["predictions"]
+    np.testing.assert_allclose(said["probabilities"], evaluated.probabilities[0], atol=1e-5)
+
+
+def test_crops_that_see_another_shape_are_refused(
+    data: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = str(data / "annotations" / "videos" / "0.webm")
+    assert main(["predict", str(run.path), video, "--crops", "squash"]) == 2
+    assert "preprocessing.crops: 'centre' against 'squash'" in capsys.readouterr().err
+
+
+def test_predict_from_python_says_what_the_command_says(data: Path, run: Run, tmp_path: Path) -> None:
+    video, broken = data / "annotations" / "videos" / "0.webm", tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing")
+    assert main(["predict", str(run.path), str(video), "--json", str(tmp_path / "said.json")]) == 0
+    (said,) = json.loads((tmp_path / "said.json").read_text())["predictions"]
+
+    failures: dict[str, str] = {}
+    (answer,) = predict(str(run.path), [video, broken], failures=failures)
+    np.testing.assert_allclose(answer.probabilities, said["probabilities"], atol=1e-6)
+    assert (answer.video, answer.best(1)[0][0]) == (str(video), said["class"])
+    assert set(failures) == {str(broken)}
+    with pytest.raises(VideoError, match="broken"):
+        predict(run, [video, broken])
+    with pytest.raises(InputError, match="no such video file or folder"):
+        predict(run, "nope.mp4")
 
 
 def test_unreadable_videos_are_listed_and_the_others_classified(

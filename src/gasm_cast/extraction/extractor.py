@@ -13,7 +13,14 @@ from gasm_cast.backbones import Backbone, load_backbone
 from gasm_cast.errors import InputError
 from gasm_cast.extraction.options import CROPS, Crops, ExtractorOptions
 from gasm_cast.extraction.reading import StreamReader, VideoReader
-from gasm_cast.store import StoredDtype, StoreDescription, StreamDescription, difference, provenance
+from gasm_cast.store import (
+    StoredDtype,
+    StoreDescription,
+    StreamDescription,
+    difference,
+    provenance,
+    with_crops_of,
+)
 from gasm_cast.video import RESIZE_RULE, Sampling, spread_views
 
 SAMPLING_RULE = "frame floor((i + (v + 0.5) / V) n / F) of n: view v of V, i = 0 .. F - 1"
@@ -65,6 +72,7 @@ class Extractor:
         made_by: Mapping[str, Any],
         *,
         num_views: int | None = None,
+        crops: Crops | None = None,
         semantic_weights: str | None = None,
         motion_weights: str | None = None,
         device: str = "auto",
@@ -74,6 +82,7 @@ class Extractor:
         Args:
             made_by: The provenance of a store or of a checkpoint, or a whole manifest.
             num_views: Views of each clip, over all crops; by default one temporal view.
+            crops: Parts of the frame to see, where they are not those of the features.
             semantic_weights: Where its weights lie, if not at the name's own hub id.
             motion_weights: The same for the motion stream.
             device: Where torch backbones run.
@@ -82,12 +91,13 @@ class Extractor:
             InputError: if the features were not extracted from videos by this package, or
                 if what can be loaded now would give other features: names the difference.
         """
-        crops = made_by["preprocessing"].get("crops")
-        if crops not in CROPS:
+        made_of = made_by["preprocessing"].get("crops")
+        if made_of not in CROPS:
             raise InputError(
                 "these features were not extracted from videos by `gasm-cast extract`, so a video cannot be "
                 "turned into such features here; extract it where the others come from, and import it"
             )
+        crops = crops or made_of
         semantic, motion = (made_by["streams"][stream]["backbone"] for stream in ("semantic", "motion"))
         num_frames = made_by["streams"]["semantic"]["grid"][0]
         options = ExtractorOptions(
@@ -101,7 +111,7 @@ class Extractor:
             device=device,
         )
         extractor = cls.load(options)
-        made_now = extractor.description().to_json()
+        made_now = with_crops_of(made_by, extractor.description().to_json())
         if found := difference(_without_precision(made_by), _without_precision(made_now)):
             raise InputError(f"features made now would differ from those of the model: {found} (then, now)")
         return extractor

@@ -1,0 +1,333 @@
+"""Videos in, classes out: a trained run that extracts what it needs by itself.
+
+Videos are extracted as those of the training were, stored as they were (for the moment), and
+scored as `evaluate` scores: a clip that is in both gets the same probabilities.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from gasm_cast.devices import resolve_device, resolve_precision
+from gasm_cast.errors import InputError
+from gasm_cast.evaluation.cost import count_exit_flops
+from gasm_cast.evaluation.scoring import score, score_early
+from gasm_cast.extraction.extractor import Extractor
+from gasm_cast.extraction.options import CROPS, Crops, PipelineOptions
+from gasm_cast.extraction.pipeline import Pipeline
+from gasm_cast.extraction.reading import Source
+from gasm_cast.extraction.sources import sources_in_folder
+from gasm_cast.extraction.temporary import temporary_store, temporary_window_stores
+from gasm_cast.files import AnyPath
+from gasm_cast.models import LoadedModel, load_checkpoint
+from gasm_cast.runs import Run
+from gasm_cast.store import FeatureStore, StoredDtype, crops_of
+from gasm_cast.video import VideoError
+
+Part = tuple[str, tuple[float, float] | None, str]
+"""A video, the part of it or None for all, and the flaws of that part."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the model says of a video or of a part of it."""
+
+    video: str
+    """Its path, as it was given."""
+    span_sec: tuple[float, float] | None
+    """The part; None for the whole video."""
+    flaws: str
+    """What was lost of it, where parts could not be decoded."""
+    probabilities: Float[np.ndarray, " classes"]
+    layers_used: Int[np.ndarray, " views"] | None
+    """Exchange layers that its views took, where the model may stop early."""
+    class_names: tuple[str, ...]
+    """Names in the order of the probabilities."""
+
+    def best(self, top: int = 5) -> list[tuple[str, float]]:
+        """The most probable classes with their probabilities, the lower index first on a tie."""
+        order = (-self.probabilities).argsort(kind="stable")[:top]
+        return [(self.class_names[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """What stopping early saved, over all views of all that was answered."""
+
+    mean_layers: float
+    num_layers: int
+    operations_saved: float
+    """Share of the operations of a forward pass, from the stored features to the classes."""
+
+    @classmethod
+    def of_answers(cls, answers: Sequence[Answer], flops: Mapping[int, float]) -> EarlyExit:
+        """From the layers taken, and the operations up to each layer."""
+        layers = [
+            int(layer) for answer in answers if answer.layers_used is not None for layer in answer.layers_used
+        ]
+        last = max(flops)
+        spent = sum(flops[layer] for layer in layers)
+        return cls(sum(layers) / len(layers), last, 1 - spent / (len(layers) * flops[last]))
+
+    def __str__(self) -> str:
+        return (
+            f"early exit: {self.mean_layers:.2f} of {self.num_layers} layers on average, which saved "
+            f"{self.operations_saved:.1%} of the model's operations"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained run with the backbones that made its features: load once, ask often."""
+
+    loaded: LoadedModel
+    extractor: Extractor
+    dtype: StoredDtype
+    """How features are stored before they are scored, since rounding is part of what the model learnt."""
+    device: torch.device
+    exit_confidence: float | None
+    exit_flops: Mapping[int, float] | None
+    """Operations up to each layer at which the model may stop."""
+
+    @classmethod
+    def load(
+        cls,
+        run: Run | AnyPath,
+        *,
+        views: int | None = None,
+        crops: Crops | None = None,
+        exit_confidence: float | None = None,
+        semantic_weights: str | None = None,
+        motion_weights: str | None = None,
+        device: str = "auto",
+    ) -> Classifier:
+        """Load the model and the backbones of a run.
+
+        Args:
+            run: The run, or its folder.
+            views: Temporal views of each video to average; by default as many as the run's store
+                has, or one if that is gone.
+            crops: Parts of the frame to see; by default those of the training.
+            exit_confidence: Stop at the first layer whose best class has this probability.
+            semantic_weights: Where the semantic backbone's weights lie, if it needs a file of yours.
+            motion_weights: The same for the motion backbone.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+        Raises:
+            InputError: if the run cannot be read, its features cannot be made here, or its model
+                has no earlier layer to stop at.
+        """
+        run = run if isinstance(run, Run) else Run.open(Path(run))
+        loaded = load_checkpoint(run.best_checkpoint)
+        exit_flops = None if exit_confidence is None else _exit_flops(loaded)
+        num_views, dtype = _storage(run.recipe.data.store)
+        if views is not None or crops is not None:
+            trained = _num_crops(crops_of(loaded.provenance))
+            num_temporal = views or (num_views or trained) // trained
+            num_views = num_temporal * (_num_crops(crops) if crops else trained)
+        extractor = Extractor.like(
+            loaded.provenance,
+            num_views=num_views,
+            crops=crops,
+            semantic_weights=semantic_weights,
+            motion_weights=motion_weights,
+            device=device,
+        )
+        where = resolve_device(device)
+        loaded.model.to(where)
+        return cls(loaded, extractor, dtype, where, exit_confidence, exit_flops)
+
+    def answers(
+        self,
+        videos: Sequence[AnyPath],
+        *,
+        window_sec: float | None = None,
+        stride_sec: float | None = None,
+        pipeline: PipelineOptions | None = None,
+        failures: dict[str, str] | None = None,
+        progress: bool = False,
+    ) -> Iterator[Answer]:
+        """Classify videos, one answer after another.
+
+        Args:
+            videos: Video files, and folders of them; each file is answered once.
+            window_sec: Classify windows of this length instead of whole videos.
+            stride_sec: From one window's start to the next; half a window by default.
+            pipeline: How the work is spread.
+            failures: Takes the reason of each video that cannot be read, by its path; without it
+                the first such video ends the call.
+            progress: Show a bar where several videos are extracted.
+
+        Raises:
+            InputError: if there are no videos, the windows are wrong, or, without `failures`, a
+                video cannot be read.
+        """
+        sources, pipeline = find_videos(videos), pipeline or PipelineOptions()
+        if window_sec is None:
+            stores = self._whole(sources, pipeline, failures, progress=progress and len(sources) > 1)
+        else:
+            stride_sec = window_sec / 2 if stride_sec is None else stride_sec
+            stores = self._windows(sources, pipeline, failures, window_sec=window_sec, stride_sec=stride_sec)
+        for store, parts in stores:
+            if parts:
+                yield from self._score(store, parts)
+
+    def _whole(
+        self,
+        sources: Sequence[Source],
+        pipeline: PipelineOptions,
+        failures: dict[str, str] | None,
+        *,
+        progress: bool,
+    ) -> Iterator[tuple[FeatureStore, dict[str, Part]]]:
+        """Features of all videos in one temporary store."""
+        with temporary_store(
+            sources, self.extractor, dtype=self.dtype, options=pipeline, progress=progress
+        ) as (store, summary):
+            for video, reason in summary.failures.items():
+                _note(video, reason, failures)
+            damaged = summary.damaged
+            yield store, {str(name): (str(name), None, damaged.get(str(name), "")) for name in store.ids}
+
+    def _windows(
+        self,
+        sources: Sequence[Source],
+        options: PipelineOptions,
+        failures: dict[str, str] | None,
+        *,
+        window_sec: float,
+        stride_sec: float,
+    ) -> Iterator[tuple[FeatureStore, dict[str, Part]]]:
+        """Features of the windows of one video after another, in small temporary stores."""
+        pipeline = Pipeline(self.extractor, options)
+        for source in sources:
+            assert source.path is not None
+            try:
+                for store, windows in temporary_window_stores(
+                    source.path, pipeline, window_sec=window_sec, stride_sec=stride_sec, dtype=self.dtype
+                ):
+                    yield (
+                        store,
+                        {
+                            name: (source.name, (window.start_sec, window.end_sec), "; ".join(window.flaws))
+                            for name, window in windows.items()
+                        },
+                    )
+            except VideoError as error:
+                _note(source.name, error.reason, failures)
+
+    def _score(self, store: FeatureStore, parts: Mapping[str, Part]) -> Iterator[Answer]:
+        """Answers for all that a store holds."""
+        model, names, ids = self.loaded.model, self.loaded.class_names, list(parts)
+        precision = resolve_precision("auto", self.device)
+        if self.exit_confidence is None:
+            scores = score(
+                model, store, ids, num_views=store.num_views, device=self.device, precision=precision
+            )
+            for name, probabilities in zip(ids, scores.probabilities, strict=True):
+                yield Answer(*parts[name], probabilities, None, names)
+            return
+        early = score_early(
+            model,
+            store,
+            ids,
+            self.exit_confidence,
+            num_views=store.num_views,
+            device=self.device,
+            precision=precision,
+        )
+        for name, probabilities, layers in zip(ids, early.probabilities, early.layers_used, strict=True):
+            yield Answer(*parts[name], probabilities, layers, names)
+
+
+def predict(
+    run: Run | AnyPath,
+    videos: AnyPath | Sequence[AnyPath],
+    *,
+    window_sec: float | None = None,
+    stride_sec: float | None = None,
+    failures: dict[str, str] | None = None,
+    device: str = "auto",
+) -> list[Answer]:
+    """Classify videos with a run, as `gasm-cast predict` does.
+
+    This is :meth:`Classifier.load` and :meth:`Classifier.answers` in one call; who asks often, or
+    has wishes for views, weights or early exit, calls these.
+
+    Args:
+        run: The run, or its folder.
+        videos: A video file, a folder of them, or several of either.
+        window_sec: Classify windows of this length instead of whole videos.
+        stride_sec: From one window's start to the next; half a window by default.
+        failures: Takes the reason of each video that cannot be read, by its path; without it the
+            first such video ends the call.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Returns:
+        An answer for each video that could be read, or for each of its windows, in order.
+
+    Raises:
+        InputError: if the run cannot be read, its features cannot be made here, there are no
+            videos, or, without `failures`, a video cannot be read.
+    """
+    several = [videos] if isinstance(videos, str | os.PathLike) else videos
+    find_videos(several)  # names that are wrong are told before backbones are loaded
+    classifier = Classifier.load(run, device=device)
+    return list(classifier.answers(several, window_sec=window_sec, stride_sec=stride_sec, failures=failures))
+
+
+def find_videos(videos: Sequence[AnyPath]) -> list[Source]:
+    """Every video once, under its path; folders stand for the videos in them.
+
+    A name without a file among others is listed with the failures; if there is no file at all,
+    the names are wrong.
+
+    Raises:
+        InputError: if nothing is named, or nothing that is there.
+    """
+    paths: list[Path] = []
+    for video in map(Path, videos):
+        if video.is_dir():
+            paths += [source.path for source in sources_in_folder(video) if source.path is not None]
+        else:
+            paths.append(video)
+    if not paths:
+        raise InputError("name one or more videos, or folders of them, after the run folder")
+    if not any(path.exists() for path in paths):
+        raise InputError(f"{paths[0]}: no such video file or folder")
+    return [Source(str(path), path) for path in dict.fromkeys(paths)]
+
+
+def _note(video: str, reason: str, failures: dict[str, str] | None) -> None:
+    if failures is None:
+        raise VideoError(Path(video), reason)
+    failures[video] = reason
+
+
+def _num_crops(crops: str | None) -> int:
+    """Views that a choice of crops makes of each temporal view; features made elsewhere have one."""
+    return next((len(parts) for name, parts in CROPS.items() if name == crops), 1)
+
+
+def _exit_flops(loaded: LoadedModel) -> dict[int, float]:
+    """Operations up to each layer at which the model can stop; a model that cannot is refused."""
+    task = loaded.model.task
+    semantic, motion = (
+        torch.zeros(1, spec.grid.num_tokens, spec.width) for spec in (task.semantic, task.motion)
+    )
+    return count_exit_flops(loaded.model, semantic, motion)
+
+
+def _storage(store: Path) -> tuple[int | None, StoredDtype]:
+    """Views and dtype of the run's own store, if it is still there: `evaluate` sees the same."""
+    if not (store / "manifest.json").exists():
+        return None, "float16"
+    description = FeatureStore.open(store).description
+    return description.num_views, description.dtype
