@@ -72,7 +72,7 @@ class Measurement:
     forward_sec: float
     """Median time of a batch in inference."""
     train_step_sec: float
-    """Median time of a batch's forward and backward pass."""
+    """Median time of a batch's forward and backward pass, without an optimiser."""
     saved_bytes: int
     """What a batch's forward pass keeps for the backward pass, weights not counted."""
     peak_bytes: int | None
@@ -146,7 +146,7 @@ class Stepper:
         self._call = torch.compile(self.model, fullgraph=True) if settings.compile else self.model
 
     def train(self, semantic: Tensor, motion: Tensor) -> None:
-        """Forward and backward pass; gradients are dropped afterwards, as an optimiser's step would."""
+        """Forward and backward pass; gradients are dropped afterwards. No optimiser takes a step."""
         self.model.train()
         with self._arithmetic():
             prediction = self._call(semantic, motion)

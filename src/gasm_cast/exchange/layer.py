@@ -1,4 +1,4 @@
-"""One B-CAST layer, inside the bottleneck: the streams read from each other, then think.
+"""One layer in which the streams read from each other, then think: B-CAST, in a bottleneck.
 
 *Bottleneck* here is a narrow width, as in CAST (arXiv 2311.18825), not a few shared
 tokens, as in MBT.
@@ -71,41 +71,55 @@ class ExchangeLayer(nn.Module):
     """Both streams read from each other at once, then each passes a residual feed-forward.
 
     s' = s + A(LN(s), LN(m)), m' = m + A'(LN(m), LN(s)), from the same inputs;
-    s'' = s' + FF(s'), m'' = m' + FF'(m'); s `[B, N, width]`, m `[B, T, width]`.
+    s'' = s' + FF(s'), m'' = m' + FF'(m'); s `[B, N, Ds]`, m `[B, T, Dm]`. In a bottleneck
+    Ds = Dm = `config.width`; at the streams' own widths it is plain cross-attention, each
+    stream attending at its own.
 
     Args:
-        config: Width, heads, direction, feed-forward and dropout.
+        config: Heads, direction, feed-forward, dropout, and the width where none are given.
+        widths: Channels of semantic and motion tokens.
+        absorb: Let attention choose the computation with the fewest multiplications.
 
     Source: docs/method.md, phase 4; CAST (arXiv 2311.18825), section 3.2.
     """
 
-    def __init__(self, config: ExchangeConfig) -> None:
+    def __init__(
+        self, config: ExchangeConfig, widths: tuple[int, int] | None = None, *, absorb: bool = True
+    ) -> None:
         super().__init__()
-        width = config.width
+        semantic_width, motion_width = widths or (config.width, config.width)
 
-        def cross_attention() -> CrossAttention:
+        def cross_attention(width: int, context_width: int) -> CrossAttention:
             return CrossAttention(
-                width, width, width=width, num_heads=config.num_heads, dropout=config.attention_dropout
+                width,
+                context_width,
+                width=width,
+                num_heads=config.num_heads,
+                dropout=config.attention_dropout,
+                absorb=absorb,
             )
 
         is_read = config.direction != "none"
-        self.semantic_norm = nn.LayerNorm(width) if is_read else nn.Identity()
-        self.motion_norm = nn.LayerNorm(width) if is_read else nn.Identity()
+        self.semantic_norm = nn.LayerNorm(semantic_width) if is_read else nn.Identity()
+        self.motion_norm = nn.LayerNorm(motion_width) if is_read else nn.Identity()
         reads_motion = config.direction in ("both", "semantic-from-motion")
         reads_semantic = config.direction in ("both", "motion-from-semantic")
-        self.semantic_from_motion = cross_attention() if reads_motion else None
-        self.motion_from_semantic = cross_attention() if reads_semantic else None
+        self.semantic_from_motion = cross_attention(semantic_width, motion_width) if reads_motion else None
+        self.motion_from_semantic = cross_attention(motion_width, semantic_width) if reads_semantic else None
         self.dropout = ChannelDropout(config.dropout)
 
-        def feed_forward() -> FeedForward:
+        def feed_forward(width: int) -> FeedForward:
             return FeedForward(width, config.feed_forward_ratio, config.dropout)
 
-        self.semantic_feed_forward = feed_forward() if config.feed_forward == "both" else None
-        self.motion_feed_forward = feed_forward() if config.feed_forward in ("both", "motion") else None
+        is_fed = config.feed_forward in ("both", "motion")
+        self.semantic_feed_forward = feed_forward(semantic_width) if config.feed_forward == "both" else None
+        self.motion_feed_forward = feed_forward(motion_width) if is_fed else None
 
     def forward(
-        self, semantic: Float[Tensor, "batch patches width"], motion: Float[Tensor, "batch segments width"]
-    ) -> tuple[Float[Tensor, "batch patches width"], Float[Tensor, "batch segments width"]]:
+        self,
+        semantic: Float[Tensor, "batch patches semantic_width"],
+        motion: Float[Tensor, "batch segments motion_width"],
+    ) -> tuple[Float[Tensor, "batch patches semantic_width"], Float[Tensor, "batch segments motion_width"]]:
         """Both streams after the exchange."""
         s, m = self.semantic_norm(semantic), self.motion_norm(motion)
         if self.semantic_from_motion is not None:
@@ -115,8 +129,14 @@ class ExchangeLayer(nn.Module):
         return self._feed_forward(semantic, motion)
 
     def attend(
-        self, semantic: Float[Tensor, "batch patches width"], motion: Float[Tensor, "batch segments width"]
-    ) -> tuple[Float[Tensor, "batch patches width"], Float[Tensor, "batch segments width"], ExchangeWeights]:
+        self,
+        semantic: Float[Tensor, "batch patches semantic_width"],
+        motion: Float[Tensor, "batch segments motion_width"],
+    ) -> tuple[
+        Float[Tensor, "batch patches semantic_width"],
+        Float[Tensor, "batch segments motion_width"],
+        ExchangeWeights,
+    ]:
         """The same, with the attention weights before dropout."""
         s, m = self.semantic_norm(semantic), self.motion_norm(motion)
         semantic_weights = motion_weights = None

@@ -57,7 +57,7 @@ class StreamPreparation(nn.Module):
             self.shift.copy_(-mean * scale)
 
     def forward(self, x: Float[Tensor, "batch stored_tokens width"]) -> Float[Tensor, "batch tokens width"]:
-        """Prepared tokens, float32 at least, or the caller's double."""
+        """Prepared tokens: of the statistics' type if standardised; else half precision becomes float32."""
         grid = self.spec.grid
         if x.shape[1:] != (grid.num_tokens, self.spec.width):
             raise ValueError(
