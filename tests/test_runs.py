@@ -53,6 +53,13 @@ def test_metrics_survive_a_line_cut_short(tmp_path: Path) -> None:
     assert list(run.events("epoch")) == [{"event": "epoch", "epoch": 0, "loss": 1.5}]
 
 
+def test_metrics_are_json_where_a_number_is_not_finite(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", Recipe())
+    run.log("step", {"norm": float("inf"), "gains": {"a": [1.5, float("nan")]}, "said": "Infinity"})
+    (line,) = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert line == '{"event": "step", "norm": null, "gains": {"a": [1.5, null]}, "said": "Infinity"}'
+
+
 def test_environment_names_versions_and_machine(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", Recipe())
     environment = json.loads((run.path / "environment.json").read_text())

@@ -113,12 +113,14 @@ class Run:
         return self.path / "evaluation" / split
 
     def log(self, event: str, values: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl.
+        """Append one line to metrics.jsonl; numbers that are not finite become null.
 
         Raises:
             InputError: if it cannot be written.
         """
-        append_text(self.path / "metrics.jsonl", json.dumps({"event": event, **values}) + "\n")
+        # JSON has neither NaN nor infinity, as the norm of a gradient that overflowed in fp16 has.
+        finite = json.loads(json.dumps({"event": event, **values}), parse_constant=lambda name: None)
+        append_text(self.path / "metrics.jsonl", json.dumps(finite, allow_nan=False) + "\n")
 
     def rewind(self, step: int) -> None:
         """Drop logged lines of later steps, which a run taken up at `step` will log again."""

@@ -66,6 +66,19 @@ def test_mixup_mixes_features_and_targets_alike() -> None:
     assert ((seen.targets.classes.max(1).values < 0.95) & (seen.targets.classes.max(1).values > 0.05)).any()
 
 
+def test_mixup_draws_from_a_beta() -> None:
+    """Of variance 1 / (4 (2a + 1)), and so mostly near 0 and 1 where a is small."""
+    num, parameter = 1000, 0.2
+    torch.manual_seed(0)
+    mixes = Augmentation(
+        AugmentationConfig(mixup=parameter), torch.zeros(num, dtype=torch.long), num_groups=1, mirror=None
+    )
+    labels = torch.arange(num)  # a class a clip shows how much of its target each one kept
+    shares = mixes(torch.zeros(num, 1, 1), torch.zeros(num, 1, 1), labels).targets.classes.diagonal()
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.05)
+    assert shares.var().item() == pytest.approx(1 / (4 * (2 * parameter + 1)), abs=0.02)
+
+
 def mirror_of(names: tuple[str, ...] = CLASS_NAMES) -> Mirror:
     """Columns of a 2 x 3 grid change places, and the first two channels of each stream."""
     columns = torch.arange(6).view(2, 3).flip(1).flatten()

@@ -81,11 +81,9 @@ def test_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
     result = train(cut)
 
     assert_equal_bits(weights_of(whole), weights_of(cut))
-    assert (result.best_epoch, result.train_loss, result.validation_top1) == (
-        expected.best_epoch,
-        expected.train_loss,
-        expected.validation_top1,
-    )
+    assert (result.best_epoch, result.validation_top1) == (expected.best_epoch, expected.validation_top1)
+    losses = [[epoch["train_loss"] for epoch in run.events("epoch")] for run in (whole, cut)]
+    assert losses[0] == losses[1]
     steps = [(e["step"], e["loss"], e["grad_norm"]) for e in whole.events("step")]
     assert steps == [(e["step"], e["loss"], e["grad_norm"]) for e in cut.events("step")]
 

@@ -17,7 +17,7 @@ from gasm_cast.models import Prediction, build_model
 from gasm_cast.store import FeatureStore
 from gasm_cast.training.clips import hold_out, read_clips, sample_ids
 from gasm_cast.training.losses import Targets, clip_losses
-from gasm_cast.training.optimizer import Schedule, build_average
+from gasm_cast.training.optimizer import Schedule, build_average, build_optimizer
 from gasm_cast.training.setup import read_data
 from gasm_cast.training.statistics import ChannelStatistics
 
@@ -76,7 +76,8 @@ def test_longer_warm_up_than_training_still_ends_at_the_peak() -> None:
 
 def test_matrices_are_decayed_and_all_parameters_are_in_one_group(recipe: Recipe) -> None:
     model = build_model(recipe.model, semantic=SEMANTIC, motion=MOTION, num_classes=4, num_groups=3)
-    groups = model.parameter_groups(0.3)
+    groups = build_optimizer(model, TrainingConfig(weight_decay=0.3)).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
     ids = [id(p) for group in groups for p in group["params"]]
     assert sorted(ids) == sorted(id(p) for p in model.parameters())
     decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}

@@ -21,6 +21,9 @@ from gasm_cast.training.devices import seed_draws
 from gasm_cast.training.losses import Objective
 from gasm_cast.training.optimizer import Schedule, build_average, build_optimizer
 
+MOST_SKIPPED = 20
+"""Steps in a row that fp16 may skip: each halves the loss scale, and sixteen take it from 65,536 to 1."""
+
 
 class TrainingDivergedError(InputError):
     """The loss or its gradient is no longer finite: names step, clips and learning rate."""
@@ -33,7 +36,7 @@ class Step:
     loss: float
     """Mean loss over all clips of the step, those of all processes."""
     grad_norm: float
-    """Norm of the gradient before clipping."""
+    """Norm of the gradient before clipping; not finite where it overflowed in fp16."""
     rate: float
     """Learning rate."""
 
@@ -76,6 +79,7 @@ class Learner:
         self.objective, self.optimizer = fabric.setup(objective, build_optimizer(model, recipe.training))
         self._losses: list[Tensor] = []
         self._ids: list[str] = []
+        self._num_skipped = 0
 
     @property
     def model_to_use(self) -> FusionModel:
@@ -125,19 +129,21 @@ class Learner:
 
         Raises:
             TrainingDivergedError: on all processes, before the weights are touched, if the loss
-                or the gradient is not finite.
+                or the gradient is not finite; in fp16 only where gradients go on to overflow.
         """
         rate = self.schedule.rate(batch.step)
         losses = torch.cat(self._losses)
-        loss = float(self.fabric.all_reduce(losses.sum(), reduce_op="sum")) / batch.num_clips_of_step
+        loss_sum = cast(Tensor, self.fabric.all_reduce(losses.sum(), reduce_op="sum"))
         clip_norm = self.recipe.training.clip_norm or math.inf
         norm = self.fabric.clip_gradients(
             self.objective, self.optimizer, max_norm=clip_norm, error_if_nonfinite=False
         )
-        grad_norm = float(cast(Tensor, norm))
+        total, grad_norm = torch.stack([loss_sum, cast(Tensor, norm)]).tolist()  # one wait for the device
+        loss = total / batch.num_clips_of_step
+        self._num_skipped = 0 if math.isfinite(grad_norm) else self._num_skipped + 1
         # In fp16 the gradient may overflow: the scaler then skips the step and scales less.
-        may_overflow = self.fabric.strategy.precision.precision == "16-mixed"
-        if not math.isfinite(loss) or not (math.isfinite(grad_norm) or may_overflow):
+        num_allowed = MOST_SKIPPED if self.fabric.strategy.precision.precision == "16-mixed" else 0
+        if not math.isfinite(loss) or self._num_skipped > num_allowed:
             self._raise_diverged(losses, loss, rate, batch.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -156,7 +162,10 @@ class Learner:
             gathered = [[] for _ in range(self.fabric.world_size)]
             torch.distributed.all_gather_object(gathered, own)
         ids = [name for names in gathered for name in names]
-        what = f"the loss is {loss}, not finite for {', '.join(ids)}" if ids else "the gradient is not finite"
+        of_gradient = "the gradient is not finite"
+        if self._num_skipped > 1:
+            of_gradient += f", nor was it in the {self._num_skipped - 1} steps before"
+        what = f"the loss is {loss}, not finite for {', '.join(ids)}" if ids else of_gradient
         is_exact = self.fabric.strategy.precision.precision == "32-true"
         remedy = "" if is_exact else ", or use training.precision = 'fp32'"
         raise TrainingDivergedError(
