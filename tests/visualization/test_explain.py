@@ -12,11 +12,12 @@ from PIL import Image
 from tests.visualization.conftest import CLASSES, HOT, SEMANTIC, Hot, make_answer_hang_on
 
 from gasm_cast.backbones import CLIP_FRAMES
+from gasm_cast.backbones.contract import middle_frame
 from gasm_cast.cli import main
 from gasm_cast.visualization import writing
 from gasm_cast.visualization.animation import animate
 from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
-from gasm_cast.visualization.explaining import Explanation, explain, part_of_frame, shown_frame
+from gasm_cast.visualization.explaining import Explanation, explain, part_of_frame
 from gasm_cast.visualization.faithfulness import measure
 from gasm_cast.visualization.films import attention_frames
 from gasm_cast.visualization.layers import heat_scale, map_at_frame
@@ -71,13 +72,13 @@ def test_rows_sum_to_one_and_the_hot_patch_is_followed(explanation: Explanation)
 
 
 def test_frames_stand_for_the_times_that_tokens_are_of() -> None:
-    assert [shown_frame(part, 8) for part in range(8)] == [1, 3, 5, 7, 9, 11, 13, 15]
-    assert [shown_frame(part, 16) for part in range(16)] == list(range(16))
-    assert shown_frame(0, 1) == 8
+    assert [middle_frame(part, 8) for part in range(8)] == [1, 3, 5, 7, 9, 11, 13, 15]
+    assert [middle_frame(part, 16) for part in range(16)] == list(range(16))
+    assert middle_frame(0, 1) == 8
     for num_parts in (1, 4, 8, 16):
         parts = [part_of_frame(frame, num_parts) for frame in range(CLIP_FRAMES)]
         assert parts == sorted(parts)
-        assert [part_of_frame(shown_frame(part, num_parts), num_parts) for part in range(num_parts)] == list(
+        assert [part_of_frame(middle_frame(part, num_parts), num_parts) for part in range(num_parts)] == list(
             range(num_parts)
         )
 

@@ -104,6 +104,11 @@ def check_frames(
         raise InputError(f"a clip must be of shape {expected}, got {tuple(frames.shape[1:])}")
 
 
+def middle_frame(part: int, num_parts: int) -> int:
+    """Frame at the middle of one of equal parts of a clip (the later one of two)."""
+    return (2 * part + 1) * CLIP_FRAMES // (2 * num_parts)
+
+
 def kept_frames(semantic_frames: SemanticFrames) -> list[int]:
     """Indices of the clip's frames that a semantic backbone looks at, in order.
 
@@ -118,8 +123,7 @@ def kept_frames(semantic_frames: SemanticFrames) -> list[int]:
             num_kept = 1
         case 8 | 16:
             num_kept = semantic_frames
-    length = CLIP_FRAMES // num_kept
-    return list(range(length // 2, CLIP_FRAMES, length))
+    return [middle_frame(part, num_kept) for part in range(num_kept)]
 
 
 def num_maps(semantic_frames: SemanticFrames) -> int:

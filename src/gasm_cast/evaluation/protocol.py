@@ -55,7 +55,7 @@ class AskedClips:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How clips are scored; none of it changes a score beyond rounding, but the views."""
+    """How clips are scored; only the number of views changes a score by more than rounding."""
 
     num_views: int | None = None
     """Views averaged; all that the store holds by default."""

@@ -1,4 +1,4 @@
-"""The transformer block that the peers are made of."""
+"""Parts of several models: embedded tokens, a transformer block, a layer that starts at zero."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from gasm_cast.geometry import StreamSpec
 
 FEED_FORWARD_RATIO = 4.0
 """Hidden width of a peer's feed-forward over its width, as everywhere in the literature."""
+
+
+def zero_linear(width: int, out_width: int) -> nn.Linear:
+    """Linear layer that starts at zero, so that what it adds to a stream starts as nothing."""
+    linear = nn.Linear(width, out_width)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 class TokenEmbedding(nn.Module):

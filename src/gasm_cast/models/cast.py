@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gasm_cast.config import ModelConfig
 from gasm_cast.exchange import ChannelDropout, CrossAttention, GridPositions
 from gasm_cast.geometry import Grid, positions
+from gasm_cast.models.blocks import zero_linear
 from gasm_cast.models.contract import FusionModel, Prediction, Task
 from gasm_cast.models.head import PooledClassifier
 
@@ -67,8 +68,10 @@ class CastLayer(nn.Module):
         self.motion_from_semantic = CrossAttention(
             motion_half, semantic_half, width=motion_half, num_heads=heads, dropout=dropout, absorb=False
         )
-        self.semantic_up = _up(semantic_half, task.semantic.width, config.exchange.dropout)
-        self.motion_up = _up(motion_half, task.motion.width, config.exchange.dropout)
+        self.semantic_up, self.motion_up = (
+            nn.Sequential(nn.GELU(), zero_linear(half, width), ChannelDropout(config.exchange.dropout))
+            for half, width in ((semantic_half, task.semantic.width), (motion_half, task.motion.width))
+        )
         self.register_buffer(
             "allowed_to_semantic", torch.from_numpy(same_cell(semantic_grid, motion_grid)), persistent=False
         )
@@ -84,13 +87,6 @@ class CastLayer(nn.Module):
             semantic + self.semantic_up(self.semantic_from_motion(s, m, self.allowed_to_semantic)),
             motion + self.motion_up(self.motion_from_semantic(m, s, self.allowed_to_motion)),
         )
-
-
-def _up(half: int, width: int, dropout: float) -> nn.Sequential:
-    linear = nn.Linear(half, width)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return nn.Sequential(nn.GELU(), linear, ChannelDropout(dropout))
 
 
 class Cast(FusionModel):

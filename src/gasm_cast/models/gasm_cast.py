@@ -35,6 +35,7 @@ from gasm_cast.errors import InputError
 from gasm_cast.exchange import ExchangeLayer, ExchangeWeights, GridPositions
 from gasm_cast.geometry import StreamSpec
 from gasm_cast.graph import GraphAttention, StreamGraph
+from gasm_cast.models.blocks import zero_linear
 from gasm_cast.models.contract import Attention, EarlyPrediction, FusionModel, Prediction, Task
 from gasm_cast.models.head import Classifier, PooledClassifier, StreamPooling, TokenWeights, pool
 
@@ -56,13 +57,6 @@ class Compress(nn.Module):
         return narrow
 
 
-def _expansion(bottleneck_width: int, width: int) -> nn.Linear:
-    linear = nn.Linear(bottleneck_width, width)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
-
-
 def _placed(tokens: Tensor, positions: GridPositions | None) -> Tensor:
     return tokens if positions is None else tokens + positions()
 
@@ -82,8 +76,8 @@ class StreamExchangeLayer(nn.Module):
         self.semantic_positions = GridPositions(semantic.grid, width) if positioned else None
         self.motion_positions = GridPositions(motion.grid, width) if positioned else None
         self.exchange = ExchangeLayer(config.exchange)
-        self.semantic_expand = _expansion(width, semantic.width)
-        self.motion_expand = _expansion(width, motion.width)
+        self.semantic_expand = zero_linear(width, semantic.width)
+        self.motion_expand = zero_linear(width, motion.width)
 
     def forward(self, semantic: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Both streams, `[B, N, Ds]` and `[B, T, Dm]` as they came."""
@@ -115,8 +109,8 @@ class BottleneckEnds(nn.Module):
         attentive = config.head.pooling == "attention"
         self.semantic_weights = TokenWeights(width) if attentive else None
         self.motion_weights = TokenWeights(width) if attentive else None
-        self.semantic_expand = _expansion(width, semantic.width)
-        self.motion_expand = _expansion(width, motion.width)
+        self.semantic_expand = zero_linear(width, semantic.width)
+        self.motion_expand = zero_linear(width, motion.width)
         self.semantic_steps = _steps(semantic, config)
         self.motion_steps = _steps(motion, config)
         steps = [steps.width for steps in (self.semantic_steps, self.motion_steps) if steps is not None]

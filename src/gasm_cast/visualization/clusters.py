@@ -8,8 +8,9 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gasm_cast.backbones.contract import middle_frame
 from gasm_cast.visualization.clip import ShownClip
-from gasm_cast.visualization.explaining import Explanation, shown_frame
+from gasm_cast.visualization.explaining import Explanation
 from gasm_cast.visualization.style import ONE_MAP, axes_at, heading, look, quiet, show
 
 _PANEL_IN = 1.9
@@ -69,14 +70,14 @@ def draw_clusters(explanation: Explanation, clip: ShownClip) -> Figure:
 
         shares = []
         for column, own in enumerate(maps):
-            frame = shown_frame(own, grid.num_frames)
+            frame = middle_frame(own, grid.num_frames)
             show(panel(0, column), clip.frames[frame], f"{clip.times_sec[frame]:.2f} s")
         for layer, graph in enumerate(explanation.graphs):
             colours, variance = principal_colours(graph.similarity_embedding)
             shares.append(f"{variance.sum():.0%}")
             title = f"graph layer {layer + 1}" if num_graphs > 1 else "similarity"
             for column, own in enumerate(maps):
-                frame = shown_frame(own, grid.num_frames)
+                frame = middle_frame(own, grid.num_frames)
                 tinted = _tinted(clip.frames[frame], colours.reshape(*grid.shape, 3)[own])
                 show(panel(layer + 1, column), tinted, title)
         caption = (

@@ -2,9 +2,9 @@
 
 The map from tokens to frames is made here once. A clip has `CLIP_FRAMES` frames. Token
 frame f of F, and motion segment t of T, stand for the frames i with
-`f * CLIP_FRAMES / F <= i < (f + 1) * CLIP_FRAMES / F`; the one shown for them is the
-middle one (the later of two), which is also the frame that a backbone looks at when it
-keeps F frames. With F = 1 the map stands for the whole clip.
+`f * CLIP_FRAMES / F <= i < (f + 1) * CLIP_FRAMES / F`; the one shown for them is their
+`middle_frame`, which is also the frame that a backbone looks at when it keeps F frames.
+With F = 1 the map stands for the whole clip.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gasm_cast.backbones import CLIP_FRAMES
+from gasm_cast.backbones.contract import CLIP_FRAMES
 from gasm_cast.geometry import Grid
 from gasm_cast.graph import StreamGraph
 from gasm_cast.models import FusionModel
@@ -133,11 +133,6 @@ def explain(
             for layer in attention.exchanges
         ),
     )
-
-
-def shown_frame(part: int, num_parts: int) -> int:
-    """Frame of the clip that stands for one of equal parts of it."""
-    return int((2 * part + 1) * CLIP_FRAMES // (2 * num_parts))
 
 
 def part_of_frame(frame: int, num_parts: int) -> int:

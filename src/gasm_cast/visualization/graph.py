@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
+from gasm_cast.backbones.contract import middle_frame
 from gasm_cast.geometry import Grid, cells
 from gasm_cast.palette import INK, MUTED, RULE
 from gasm_cast.visualization.clip import ShownClip
-from gasm_cast.visualization.explaining import Explanation, GraphArrays, shown_frame
+from gasm_cast.visualization.explaining import Explanation, GraphArrays
 from gasm_cast.visualization.patches import centre, outline, patch_name
 from gasm_cast.visualization.style import (
     ADJACENT,
@@ -47,7 +48,7 @@ def draw_graph(explanation: Explanation, clip: ShownClip, token: int) -> Figure:
             top_in = _HEAD_IN + layer * row_in
             for column, own in enumerate(maps):
                 axes = axes_at(figure, 0.12 + column * _SIDE_IN, top_in, _SIDE_IN - 0.1)
-                frame = shown_frame(own, grid.num_frames)
+                frame = middle_frame(own, grid.num_frames)
                 title = f"graph layer {layer + 1}" if len(explanation.graphs) > 1 else ""
                 if grid.num_frames > 1:
                     title = f"{title}  frame {own} · {clip.times_sec[frame]:.2f} s".strip()

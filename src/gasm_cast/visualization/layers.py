@@ -10,9 +10,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gasm_cast.backbones.contract import middle_frame
 from gasm_cast.palette import ACCENT, MUTED, RULE
 from gasm_cast.visualization.clip import ShownClip
-from gasm_cast.visualization.explaining import Explanation, part_of_frame, shown_frame
+from gasm_cast.visualization.explaining import Explanation, part_of_frame
 from gasm_cast.visualization.style import axes_at, bars, heading, heat_colours, heat_over, look, show, text_at
 
 LAYER_NAMES = ("basic", "pattern", "action")
@@ -58,7 +59,7 @@ def draw_layers(explanation: Explanation, clip: ShownClip) -> Figure:
         heading(figure, clip.title(explanation.answer), _caption(explanation), room_in=3.9)
         bars(axes_at(figure, width - 3.6, 0.1, 3.45, 1.4), explanation.answer.top(5))
         for segment in range(num_segments):
-            frame = shown_frame(segment, num_segments)
+            frame = middle_frame(segment, num_segments)
             left_in = _LEFT_IN + segment * _PANEL_IN
             axes = axes_at(figure, left_in, _HEAD_IN, _PANEL_IN - 0.05)
             show(axes, clip.frames[frame], f"segment {segment} · {clip.times_sec[frame]:.2f} s")
@@ -112,7 +113,7 @@ def _frame_shares(axes: Axes, explanation: Explanation, layer: int, segment: int
     assert tokens is not None
     shares = tokens.mean(axis=(1, 2)) / len(tokens)
     num_segments = explanation.motion_grid.num_frames
-    own = [part_of_frame(shown_frame(f, len(shares)), num_segments) == segment for f in range(len(shares))]
+    own = [part_of_frame(middle_frame(f, len(shares)), num_segments) == segment for f in range(len(shares))]
     inset = axes.inset_axes((0, -0.17, 1, 0.14))
     inset.bar(np.arange(len(shares)), shares, width=0.8, color=[ACCENT if mine else RULE for mine in own])
     inset.set_ylim(0, max(2 / len(shares), float(shares.max())))

@@ -11,10 +11,11 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gasm_cast.backbones.contract import middle_frame
 from gasm_cast.geometry import cells
 from gasm_cast.palette import ACCENT, INK, MUTED, RULE, SECOND
 from gasm_cast.visualization.clip import SHOWN_PX, ShownClip
-from gasm_cast.visualization.explaining import Explanation, shown_frame
+from gasm_cast.visualization.explaining import Explanation
 from gasm_cast.visualization.layers import layer_name
 from gasm_cast.visualization.patches import outline, patch_name
 from gasm_cast.visualization.style import CHOSEN, axes_at, heading, look, show, text_at
@@ -52,12 +53,12 @@ def draw_segments(explanation: Explanation, clip: ShownClip, token: int) -> Figu
         width = _FIRST_IN + num_segments * _PANEL_IN + 0.1
         figure = Figure(figsize=(width, _HEAD_IN + (1 + len(readings)) * _MAP_IN + 0.55))
         heading(figure, f"What the patch at {patch_name(grid, token)} reads", _CAPTION)
-        shown = shown_frame(own_map, grid.num_frames)
+        shown = middle_frame(own_map, grid.num_frames)
         axes = axes_at(figure, 0.12, _HEAD_IN + 0.2, _SQUARE_IN)
         show(axes, clip.frames[shown], f"the patch · {clip.times_sec[shown]:.2f} s")
         outline(axes, grid, token, clip.frames.shape[1], colour=CHOSEN, linewidth=1.8)
         for segment in range(num_segments):
-            shown = shown_frame(segment, num_segments)
+            shown = middle_frame(segment, num_segments)
             axes = axes_at(figure, _FIRST_IN + segment * _PANEL_IN, _HEAD_IN + 0.2, _PANEL_IN - 0.06)
             show(axes, clip.frames[shown], f"segment {segment} · {clip.times_sec[shown]:.2f} s")
         for row, ((layer, _), values, shift) in enumerate(
