@@ -16,9 +16,13 @@ from gasm_cast.training.augmentation import Mirror
 from gasm_cast.training.clips import sample_ids
 
 MOST_CLIPS = 2000
-"""Clips that statistics are taken of; more would not change their first three digits."""
+"""Clips that statistics are taken of: a channel's mean is then known to 2% of what clips differ by."""
 
-_READ_AT_ONCE = 32
+_READ_AT_ONCE = 8192
+"""Stored tokens of a piece: 24 MiB at a width of 768."""
+
+_SUMMED_AT_ONCE = 256
+"""Tokens whose sums are taken in float32: they stay in the processor's cache."""
 
 
 class _Moments:
@@ -30,10 +34,23 @@ class _Moments:
         self.sum_of_squares = torch.zeros(width, dtype=torch.float64)
 
     def add(self, tokens: torch.Tensor) -> None:
-        values = tokens.flatten(0, 1).double()
-        self.count += len(values)
-        self.sum += values.sum(dim=0)
-        self.sum_of_squares += values.square().sum(dim=0)
+        """Add tokens `[batch, tokens, width]`.
+
+        Float64 throughout would take eight times as long. Few tokens in float32 about their own
+        mean lose nothing that matters: sums are exact to 1e-6 of the deviation.
+        """
+        for few in tokens.flatten(0, 1).float().split(_SUMMED_AT_ONCE):
+            ones, num = few.new_ones(len(few)), len(few)
+            center = ones @ few / num
+            offsets = few - center
+            rest, squares, center = (
+                (ones @ offsets).double(),
+                (ones @ offsets.square()).double(),
+                center.double(),
+            )
+            self.count += num
+            self.sum += num * center + rest
+            self.sum_of_squares += num * center.square() + 2 * center * rest + squares
 
     def with_mirror(self, channels: Int[torch.Tensor, " channels"]) -> _Moments:
         """Of these clips and their mirror images together."""
@@ -98,7 +115,8 @@ class ChannelStatistics:
         pool = StreamPreparation(specs["semantic"], semantic_pool, standardise=False)
         semantic, motion = _Moments(specs["semantic"].width), _Moments(specs["motion"].width)
         rows = self._store.rows(self._ids)
-        pieces = [rows[start : start + _READ_AT_ONCE] for start in range(0, len(rows), _READ_AT_ONCE)]
+        size = max(1, _READ_AT_ONCE // max(spec.grid.num_tokens for spec in specs.values()))
+        pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
         for batch in self._store.batches(pieces):
             semantic.add(pool(batch.features.semantic))
             motion.add(batch.features.motion)
