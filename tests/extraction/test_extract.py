@@ -17,7 +17,7 @@ from tests.extraction.fragile import Fragile
 from gasm_cast.backbones.classic_motion import ClassicMotion
 from gasm_cast.backbones.classic_semantic import ClassicSemantic
 from gasm_cast.errors import InputError
-from gasm_cast.extraction.extract import ExtractionSummary, extract
+from gasm_cast.extraction.extracting import ExtractionSummary, extract
 from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.reading import Source

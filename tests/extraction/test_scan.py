@@ -9,7 +9,7 @@ from tests.video.odd_files import BAD, GOOD, cut, encode, flip_bytes, numbered_p
 from gasm_cast.annotations import read_annotations, write_annotations
 from gasm_cast.cli import main
 from gasm_cast.errors import InputError
-from gasm_cast.extraction.scan import Scan, scan
+from gasm_cast.extraction.scanning import Scan, scan
 
 
 def run(path: Path, videos: Path | None = None, *, decode: bool = True) -> Scan:

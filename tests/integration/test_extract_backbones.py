@@ -13,7 +13,7 @@ from tests.video.odd_files import BAD, GOOD
 from gasm_cast.backbones import SemanticFrames
 from gasm_cast.cli import main
 from gasm_cast.errors import InputError
-from gasm_cast.extraction.extract import extract
+from gasm_cast.extraction.extracting import extract
 from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import ExtractorOptions, PipelineOptions
 from gasm_cast.extraction.reading import Source

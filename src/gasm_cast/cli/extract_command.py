@@ -50,7 +50,7 @@ class Options:
 def run(options: Options) -> int:
     """Extract; 1 if some clips failed."""
     from gasm_cast.extraction.estimate import estimate
-    from gasm_cast.extraction.extract import extract
+    from gasm_cast.extraction.extracting import extract
     from gasm_cast.extraction.extractor import Extractor
     from gasm_cast.extraction.sources import find_sources
     from gasm_cast.files import write_text

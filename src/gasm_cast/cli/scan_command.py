@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
-    from gasm_cast.extraction.scan import Scan
+    from gasm_cast.extraction.scanning import Scan
 
 _NUM_EXAMPLES = 5
 
@@ -54,7 +54,7 @@ def run(options: Options) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from gasm_cast.extraction.scan import scan
+    from gasm_cast.extraction.scanning import scan
     from gasm_cast.files import write_text
     from gasm_cast.machine import num_cores
 

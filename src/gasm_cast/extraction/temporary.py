@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gasm_cast.extraction.extract import ExtractionSummary, extract
+from gasm_cast.extraction.extracting import ExtractionSummary, extract
 from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
 from gasm_cast.extraction.pipeline import Pipeline

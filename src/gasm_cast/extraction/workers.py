@@ -18,7 +18,9 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -148,7 +150,7 @@ class WorkerPool(Generic[Task, Result]):
             return worker
         if worker is not None:
             self._discard(worker)
-        with _START_LOCK, _one_thread_each():
+        with _START_LOCK, _one_thread_each(), _without_script(self._function):
             if self._closing.is_set():
                 return None
             ours, theirs = _SPAWN.Pipe()
@@ -189,6 +191,22 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_script(function: Callable[..., object]) -> Iterator[None]:
+    """Processes started inside do not run the caller's script once more, unless the function lies there.
+
+    A spawned process imports the main module again. A script that calls this package outside of
+    `if __name__ == "__main__"` would call it again.
+    """
+    main = sys.modules["__main__"]
+    if function.__module__ != "__main__":
+        sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _serve(function: Callable[[Task], Result | Failed], connection: Connection) -> None:
