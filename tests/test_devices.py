@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gasm_cast.devices import resolve_device, resolve_precision
+from gasm_cast.devices import Precision, autocast, resolve_device, resolve_precision
 from gasm_cast.errors import InputError
 
 
@@ -40,3 +40,11 @@ def test_auto_is_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch, num_gpus
     for other in ("gpu", "mps", "meta", "xpu", "cpu:3", "cuda:", "cuda:-1", "cuda:01", "cuda:0 "):
         with pytest.raises(InputError, match=f"must be auto, cpu, cuda or cuda:N, got '{other}'"):
             resolve_device(other)
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_products_run_in_the_precision_asked_for(precision: Precision, expected: torch.dtype) -> None:
+    with autocast(torch.device("cpu"), precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == expected

@@ -49,3 +49,9 @@ def resolve_precision(precision: Literal["auto"] | Precision, device: torch.devi
     if precision == "fp16" and device.type == "cpu":
         raise InputError("precision fp16 needs a GPU; use fp32, or bf16 where it is native")
     return precision
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Context in which matrix products on a device run in this precision."""
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, half, enabled=half is not None)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
-from gasm_cast.devices import Precision, resolve_device, resolve_precision
+from gasm_cast.devices import Precision, autocast, resolve_device, resolve_precision
 from gasm_cast.errors import InputError
 
 
@@ -41,12 +40,6 @@ class Placement:
             case _:
                 raise InputError(f"precision must be auto, fp32, bf16 or fp16, got {precision!r}")
 
-    def autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> torch.autocast:
         """Context in which matrix products run in this precision."""
-        match self.precision:
-            case "fp32":
-                return nullcontext()
-            case "bf16":
-                return torch.autocast(self.device.type, torch.bfloat16)
-            case "fp16":
-                return torch.autocast(self.device.type, torch.float16)
+        return autocast(self.device, self.precision)

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from gasm_cast.config import ModelConfig
+from gasm_cast.devices import autocast
 from gasm_cast.evaluation.cost import count_flops, count_saved_bytes
 from gasm_cast.geometry import Grid, StreamSpec
 from gasm_cast.models import FusionModel, build_model, mark_batch
@@ -162,8 +163,7 @@ class Stepper:
             self._call(semantic, motion)
 
     def _arithmetic(self) -> torch.autocast:
-        enabled = self.settings.precision == "bf16"
-        return torch.autocast(self.settings.device, dtype=torch.bfloat16, enabled=enabled)
+        return autocast(torch.device(self.settings.device), self.settings.precision)
 
 
 def random_tokens(semantic: StreamSpec, motion: StreamSpec, batch_size: int, settings: Settings) -> Tokens:
