@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -43,6 +44,7 @@ def run(options: Options) -> int:
     from gasm_cast.ablation.results import collect, write
     from gasm_cast.ablation.running import run_path, run_study
     from gasm_cast.ablation.study import read_study
+    from gasm_cast.cli.lines import say
     from gasm_cast.config import config_hash
     from gasm_cast.files import write_text
     from gasm_cast.machine import num_cores
@@ -58,12 +60,7 @@ def run(options: Options) -> int:
                 print(f"{run_path(out, variant, seed)}  {config_hash(variant.recipe)}")
         return 0
     jobs = options.jobs or (1 if torch.cuda.is_available() else num_cores())
-    console = Console()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    outcomes = run_study(study, out, jobs=jobs, say=say)
+    outcomes = run_study(study, out, jobs=jobs, say=partial(say, Console()))
     rows = collect(study, outcomes)
     caption = f"Variants of the base recipe, {len(study.seeds)} seeds, compared on the same clips"
     print(tables.to_markdown(write(rows, out, caption)), end="")

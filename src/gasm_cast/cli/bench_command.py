@@ -55,7 +55,6 @@ class Options:
 def run(options: Options) -> int:
     """Measure, print, write."""
     import torch
-    from rich.console import Console
 
     from gasm_cast.devices import resolve_device
     from gasm_cast.errors import InputError
@@ -85,12 +84,10 @@ def run(options: Options) -> int:
         num_steps=options.num_steps,
         peak=options.peak,
     )
-    console = Console()
-    console.print(
+    print(
         f"{settings.describe()}, torch {torch.__version__}, {'compiled' if settings.compile else 'eager'}, "
         f"medians of {settings.num_steps} steps in turns",
-        highlight=False,
-        soft_wrap=True,
+        flush=True,
     )
     motion = StreamSpec(Grid(8, 1, 1), options.motion_width)
     measurements: list[Measurement] = []
@@ -98,7 +95,7 @@ def run(options: Options) -> int:
 
     def show(section: str) -> None:
         sections.append(section)
-        console.print("\n" + section, highlight=False, soft_wrap=True)
+        print("\n" + section, flush=True)
 
     for grid, batch_size in zip(grids, options.batch_sizes, strict=True):
         rows = measure(configs, StreamSpec(grid, options.semantic_width), motion, batch_size, settings)

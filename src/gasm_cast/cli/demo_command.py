@@ -81,6 +81,7 @@ def run(options: Options) -> int:
     from rich.console import Console
 
     from gasm_cast.annotations import read_annotations
+    from gasm_cast.cli.lines import say
     from gasm_cast.cli.steps import step
     from gasm_cast.config import to_toml
     from gasm_cast.files import write_text
@@ -114,10 +115,8 @@ def run(options: Options) -> int:
     console.print()
     for model, numbers in headlines.items():
         low, high = (100 * end for end in numbers["interval"])
-        console.print(
-            f"{model:<14} top-1 {100 * numbers['top1']:5.1f}  [{low:.1f}, {high:.1f}]", highlight=False
-        )
-    console.print(f"report: {out / 'report.html'}", style="bold", soft_wrap=True)
+        say(console, f"{model:<14} top-1 {100 * numbers['top1']:5.1f}  [{low:.1f}, {high:.1f}]")
+    say(console, f"report: {out / 'report.html'}", style="bold")
     return 0
 
 

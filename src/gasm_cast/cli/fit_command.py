@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -135,6 +136,7 @@ def run(options: Options) -> int:
     from rich.console import Console
 
     from gasm_cast.annotations import read_annotations, split_table
+    from gasm_cast.cli.lines import say
     from gasm_cast.cli.steps import step
     from gasm_cast.runs import Run
     from gasm_cast.training import final_recipe
@@ -159,16 +161,16 @@ def run(options: Options) -> int:
     scan = json.loads(scanned.read_text(encoding="utf-8"))
     left_out = unreadable_clips(table, scan)
     for clip, reason in left_out.items():
-        console.print(f"left out: {clip}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"left out: {clip}: {reason}")
     table = _readable(table, left_out)
     splits = split_table(table, shares, by=options.split_by, seed=options.seed)
     _describe(console, table, splits)
     if twins := twins_in_validation(splits, scan):
-        console.print(
+        say(
+            console,
             f"warning: {len(twins)} clip(s) of the evaluation are the same file as a training clip (first "
             f"{twins[0]}); the accuracy is not that on new clips",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        )
     recipes = fit_recipes(options, len(splits["train"]))
     data = recipes["gasm-cast"].data
     _write_splits(options.out, data.annotations, splits)
@@ -185,10 +187,10 @@ def run(options: Options) -> int:
     if folder.recipe.training.device != "auto":
         flags += ["--device", folder.recipe.training.device]
     step(console, "evaluate", folder.path, *flags, allowed=(0, 1))
-    console.print(f"\nnext: gasm-cast predict {folder.path} VIDEO...", highlight=False, soft_wrap=True)
+    say(console, f"\nnext: gasm-cast predict {folder.path} VIDEO...")
     if name == "gasm-cast":  # a probe has no attention to show
-        console.print(f"      gasm-cast explain {folder.path} VIDEO", highlight=False, soft_wrap=True)
-    console.print(f"      gasm-cast report {folder.path}", highlight=False, soft_wrap=True)
+        say(console, f"      gasm-cast explain {folder.path} VIDEO")
+    say(console, f"      gasm-cast report {folder.path}")
     return 1 if left_out else code
 
 
@@ -286,13 +288,13 @@ def _choose(console: Console, recipes: Mapping[str, Recipe], options: Options, n
     """The model to take by held-out training clips; shows how all of them did."""
     from gasm_cast.ablation.choosing import choose
     from gasm_cast.ablation.study import Variant
+    from gasm_cast.cli.lines import say
 
-    def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
-
-    console.print("\nchoosing a model on held-out blocks of the training clips", style="bold")
+    say(console, "\nchoosing a model on held-out blocks of the training clips", style="bold")
     variants = [Variant(name, "", recipe) for name, recipe in recipes.items()]
-    choice = choose(variants, options.out / "choice", all_folds=num_clips <= FEW_CLIPS, say=say)
+    choice = choose(
+        variants, options.out / "choice", all_folds=num_clips <= FEW_CLIPS, say=partial(say, console)
+    )
     _show(console, choice)
     return choice.chosen.name
 
@@ -314,11 +316,13 @@ def _show(console: Console, choice: Choice) -> None:
 
 
 def _describe(console: Console, table: ClipTable, splits: Mapping[str, ClipTable]) -> None:
-    console.print(f"{len(table)} clips of {len(table.class_names)} classes", highlight=False)
+    from gasm_cast.cli.lines import say
+
+    say(console, f"{len(table)} clips of {len(table.class_names)} classes")
     counts = [split.class_counts() for split in splits.values()]
     for index, name in enumerate(table.class_names):
         numbers = " + ".join(str(count[index]) for count in counts)
-        console.print(f"  {name}: {numbers} ({', '.join(splits)})", highlight=False, markup=False)
+        say(console, f"  {name}: {numbers} ({', '.join(splits)})")
 
 
 def _learning_device(device: str) -> Literal["auto", "cpu", "cuda"]:

@@ -69,6 +69,7 @@ def run(options: ListRuns | Compare | Curves) -> int:
 
 def _list(options: ListRuns) -> int:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from gasm_cast.errors import InputError
@@ -89,7 +90,7 @@ def _list(options: ListRuns) -> int:
     for heading in ("run", "recipe", "model", "seed", "epochs", "state", "loss", "held out", "valid."):
         table.add_column(heading, overflow="fold", no_wrap=heading not in ("run", "model"))
     for row in summaries:
-        table.add_row(*(_text(row[key]) for key in _LISTED))
+        table.add_row(*(escape(_text(row[key])) for key in _LISTED))
     Console().print(table)
     _write(options.json, summaries)
     return 0
@@ -97,6 +98,7 @@ def _list(options: ListRuns) -> int:
 
 def _compare(options: Compare) -> int:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from gasm_cast.config import to_table
@@ -107,9 +109,9 @@ def _compare(options: Compare) -> int:
     keys = dict.fromkeys(key for recipe in recipes for key in recipe)
     different = [key for key in keys if len({_text(recipe.get(key)) for recipe in recipes}) > 1]
     summaries = [summarize(folder) for folder in runs]
-    table = Table("", *(str(folder.path) for folder in runs))
+    table = Table("", *(escape(str(folder.path)) for folder in runs))
     for key in different:
-        table.add_row(key, *(_text(recipe.get(key)) for recipe in recipes))
+        table.add_row(key, *(escape(_text(recipe.get(key))) for recipe in recipes))
     table.add_section()
     for key in _COMPARED:
         table.add_row(key.replace("_", " "), *(_text(row[key]) for row in summaries))

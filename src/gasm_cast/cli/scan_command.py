@@ -133,6 +133,8 @@ def _show(found: Scan, folder: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from gasm_cast.cli.lines import say
+
     console = Console()
     splits = Table("split", "clips", "with file", "classes", "clips a class", box=None)
     for table in found.tables:
@@ -147,10 +149,10 @@ def _show(found: Scan, folder: Path) -> None:
         frames = [video.num_frames for video in videos]
         sizes = {(video.width_px, video.height_px) for video in videos}
         codecs = sorted({video.codec for video in videos})
-        console.print(
+        say(
+            console,
             f"\n{len(videos)} of {len(found.files)} files decode: {min(frames)} to {max(frames)} frames "
             f"(median {median(frames):g}), {len(sizes)} picture size(s), {', '.join(codecs)}\n",
-            highlight=False,
         )
     findings = Table("", "found", "", "examples", box=None)
     for kind, members in found.by_kind().items():

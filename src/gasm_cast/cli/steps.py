@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from gasm_cast.cli import dispatch
+from gasm_cast.cli.lines import say
 
 
 def step(console: Console, name: str, *arguments: object, allowed: Sequence[int] = (0,)) -> int:
@@ -24,7 +25,7 @@ def step(console: Console, name: str, *arguments: object, allowed: Sequence[int]
         SystemExit: with the command's exit code, if that is not allowed.
     """
     words = [str(argument) for argument in arguments]
-    console.print(f"\n$ gasm-cast {name} {shlex.join(words)}", style="bold", highlight=False, soft_wrap=True)
+    say(console, f"\n$ gasm-cast {name} {shlex.join(words)}", style="bold")
     code = dispatch(name, words)
     if code not in allowed:
         raise SystemExit(code)
