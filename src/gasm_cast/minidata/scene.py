@@ -11,9 +11,7 @@ from jaxtyping import Float
 from gasm_cast.minidata.camera import CameraMove
 from gasm_cast.minidata.catalogue import VARIANTS, Item, Role, Split, item, kinds_for
 from gasm_cast.minidata.hands import Grip
-
-Frames = Float[np.ndarray, " frames"]
-Places = Float[np.ndarray, "frames 3"]
+from gasm_cast.minidata.motion import Frames, Places
 
 
 def _backwards(

@@ -27,7 +27,7 @@ READ_AHEAD_BYTES = 32 * 2**20
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as it comes from the store."""
+    """A batch that was read from the store."""
 
     features: Features
     rows: Int[np.ndarray, " batch"]
