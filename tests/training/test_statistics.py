@@ -22,7 +22,7 @@ def test_moments_are_those_of_all_tokens_together() -> None:
     torch.manual_seed(0)
     tokens = torch.tensor([1e-3, 1.0, 500.0]) * (torch.randn(50, 31, 3) + torch.tensor([0.0, 3.0, 1000.0]))
     moments = _Moments(3)
-    for piece in tokens.split([1, 30, 19]):
+    for piece in torch.split(tokens, [1, 30, 19]):
         moments.add(piece)
     flat = tokens.flatten(0, 1).double()
     assert moments.count == len(flat)

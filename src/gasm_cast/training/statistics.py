@@ -39,15 +39,12 @@ class _Moments:
         Float64 throughout would take eight times as long. Few tokens in float32 about their own
         mean lose nothing that matters: sums are exact to 1e-6 of the deviation.
         """
-        for few in tokens.flatten(0, 1).float().split(_SUMMED_AT_ONCE):
-            ones, num = few.new_ones(len(few)), len(few)
-            center = ones @ few / num
-            offsets = few - center
-            rest, squares, center = (
-                (ones @ offsets).double(),
-                (ones @ offsets.square()).double(),
-                center.double(),
-            )
+        for few in torch.split(tokens.flatten(0, 1).float(), _SUMMED_AT_ONCE):
+            num, ones = len(few), few.new_ones(len(few))
+            mean = ones @ few / num
+            offsets = few - mean
+            rest, squares = (ones @ offsets).double(), (ones @ offsets.square()).double()
+            center = mean.double()
             self.count += num
             self.sum += num * center + rest
             self.sum_of_squares += num * center.square() + 2 * center * rest + squares
