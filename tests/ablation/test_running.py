@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gasm_cast import cli
-from gasm_cast.ablation.running import search
+from gasm_cast.ablation.running import sweep_best
 from gasm_cast.ablation.study import read_study
 from gasm_cast.config import config_hash, read_recipe
 from gasm_cast.predictions import read_predictions
@@ -98,7 +98,7 @@ def test_an_interrupted_study_goes_on(study_file: Path) -> None:
 
 def test_a_search_chooses_among_the_grid_and_learns_from_all_clips_afterwards(study_file: Path) -> None:
     base = read_study(study_file).variants[0].recipe
-    chosen = search(base, ["training.learning_rate=1e-7,1e-2"], study_file.parent / "search")
+    chosen = sweep_best(base, ["training.learning_rate=1e-7,1e-2"], study_file.parent / "search")
     assert chosen.training.learning_rate == 1e-2  # the other one learns nothing in two epochs
     assert chosen.data.held_out == base.data.held_out == 0
     assert chosen.model == base.model

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from gasm_cast.config import DataConfig, HeadConfig, ModelConfig, Recipe
 from gasm_cast.report import style
 from gasm_cast.runs import Run
-from gasm_cast.training import draw_curves
+from gasm_cast.training.curves import draw_curves
 
 
 def test_layers_say_what_they_are_scored_on_and_single_points_are_seen(

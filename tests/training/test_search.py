@@ -13,6 +13,8 @@ from gasm_cast.cli import main
 from gasm_cast.config import Recipe, read_recipe, to_toml
 from gasm_cast.errors import InputError
 from gasm_cast.runs import Run
+from gasm_cast.training import search as searching
+from gasm_cast.training import train
 from gasm_cast.training.learner import Learner
 from gasm_cast.training.search import read_space, search
 
@@ -69,16 +71,39 @@ def test_goes_on_where_it_stopped(light: Recipe, tmp_path: Path, monkeypatch: py
         search(light, space[:1], folder, num_trials=5)
 
 
+def test_equal_trials_are_trained_once(
+    light: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Run] = []
+
+    def counted(run: Run, **options: Any) -> Any:
+        trained.append(run)
+        return train(run, **options)
+
+    monkeypatch.setattr(searching, "train", counted)
+    space = read_space(["training.learning_rate=1e-3,0.05"], light)
+    search(light, space, tmp_path / "study", num_trials=4)  # so few are never given up
+    done = trials(tmp_path / "study")
+    assert [trial.state.name for trial in done] == ["COMPLETE"] * 4
+    by_rate = {
+        trial.params["training.learning_rate"]: (trial.value, trial.user_attrs, trial.intermediate_values)
+        for trial in done
+    }
+    assert len(trained) == len(by_rate)
+    for trial in done:
+        assert (trial.value, trial.user_attrs, trial.intermediate_values) == by_rate[
+            trial.params["training.learning_rate"]
+        ]
+
+
 def test_hopeless_trials_are_given_up(light: Recipe, tmp_path: Path) -> None:
-    space = read_space(["training.learning_rate=0.05,1e-30"], light)
-    search(light, space, tmp_path / "study", num_trials=10)
-    by_state: dict[str, list[Any]] = {"COMPLETE": [], "PRUNED": []}
-    for trial in trials(tmp_path / "study"):
-        by_state[trial.state.name].append(trial)
-    assert by_state["PRUNED"]
-    assert all(trial.params == {"training.learning_rate": 1e-30} for trial in by_state["PRUNED"])
-    assert any(len(trial.intermediate_values) < 4 for trial in by_state["PRUNED"])
-    assert len(by_state["COMPLETE"]) >= 4  # the first few are never given up
+    rates, decay = "training.learning_rate=0.05,0.04,0.03,1e-30", "training.weight_decay=0:1e-9"
+    search(light, read_space([rates, decay], light), tmp_path / "study", num_trials=10)
+    done = trials(tmp_path / "study")
+    assert [trial.state.name for trial in done[:4]] == ["COMPLETE"] * 4  # the first few are never given up
+    hopeless = [trial for trial in done[4:] if trial.params["training.learning_rate"] == 1e-30]
+    assert hopeless
+    assert all(trial.state.name == "PRUNED" and len(trial.intermediate_values) < 4 for trial in hopeless)
 
 
 def test_values_that_do_not_go_together_are_passed_over(light: Recipe, tmp_path: Path) -> None:

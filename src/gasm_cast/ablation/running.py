@@ -68,7 +68,7 @@ def run_study(study: Study, out: Path, *, jobs: int, say: Callable[[str], None])
     with Workers(jobs) as workers:
         if study.search:
             searches = [
-                (variant, partial(search, variant.recipe, study.search, out / variant.slug / "search"))
+                (variant, partial(sweep_best, variant.recipe, study.search, out / variant.slug / "search"))
                 for variant in study.variants
             ]
             for variant, found in workers.run(searches):
@@ -90,7 +90,7 @@ def run_study(study: Study, out: Path, *, jobs: int, say: Callable[[str], None])
     return outcomes
 
 
-def search(recipe: Recipe, grid: Sequence[str], folder: Path) -> Recipe:
+def sweep_best(recipe: Recipe, grid: Sequence[str], folder: Path) -> Recipe:
     """The recipe with the values that do best on held-out clips."""
     return final_recipe(sweep(read_grid(grid, recipe), folder).best.recipe)
 

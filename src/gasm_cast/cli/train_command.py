@@ -53,14 +53,15 @@ def run(options: Options) -> int:
 
     from gasm_cast.files import write_text
     from gasm_cast.runs import Run
-    from gasm_cast.training import draw_curves, preview, train
+    from gasm_cast.training import preview, train
+    from gasm_cast.training.curves import draw_curves
 
     if options.dry_run:
         print(preview(options.recipe))
         return 0
     recipe, path = options.recipe, options.folder
     if options.sweep:
-        recipe, path = _search(options), path / "best"
+        recipe, path = _sweep_best(options), path / "best"
     folder = Run.claim(path, recipe)
     result = train(folder, console=Console())
     if getattr(rank_zero_only, "rank", 0) == 0:
@@ -73,7 +74,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _search(options: Options) -> Recipe:
+def _sweep_best(options: Options) -> Recipe:
     """The recipe of the best candidate of a sweep."""
     from rich.console import Console
     from rich.table import Table

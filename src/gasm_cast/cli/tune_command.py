@@ -47,7 +47,8 @@ def run(options: Options) -> int:
 
     from gasm_cast.files import write_text
     from gasm_cast.runs import Run
-    from gasm_cast.training import draw_curves, final_recipe, train
+    from gasm_cast.training import final_recipe, train
+    from gasm_cast.training.curves import draw_curves
     from gasm_cast.training.search import DEFAULT_SPACE, read_space, search
 
     space = read_space(options.space or DEFAULT_SPACE, options.recipe)

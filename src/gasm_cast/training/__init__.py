@@ -1,7 +1,6 @@
 """Training: the loop, what it needs, and the search over its settings."""
 
 from gasm_cast.training.candidates import Candidate, final_recipe, read_grid
-from gasm_cast.training.curves import draw_curves
 from gasm_cast.training.learner import TrainingDivergedError
 from gasm_cast.training.loop import train
 from gasm_cast.training.preview import preview
@@ -13,7 +12,6 @@ __all__ = [
     "SweepResult",
     "TrainingDivergedError",
     "TrainingResult",
-    "draw_curves",
     "final_recipe",
     "preview",
     "read_grid",

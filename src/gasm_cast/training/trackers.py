@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
-from torch.utils.tensorboard import SummaryWriter
-
 from gasm_cast.config import Recipe, to_table
 from gasm_cast.errors import InputError
 from gasm_cast.runs import Run
@@ -46,6 +44,9 @@ class TensorBoard:
     """
 
     def __init__(self, run: Run, step: int) -> None:
+        # Imported here: it takes long, and runs without a tracker do without.
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=step)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
