@@ -1,10 +1,13 @@
 """Runs are gathered into models, and every model has a name of its own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gasm_cast.config import ModelKind
-from gasm_cast.report import read_groups
+from gasm_cast.report import read_groups, read_run
 
 from .conftest import write_run
 
@@ -37,3 +40,20 @@ def test_models_have_the_names_of_their_study_and_all_names_differ(tmp_path: Pat
         f"linear (probe) ({hashes[1]})",
         "linear (other)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "name"),
+    [
+        ("data/ssv2/annotations", "ssv2"),
+        ("runs/mine/data/annotations", "mine"),
+        ("data/mini", "mini"),
+        ("annotations", "annotations"),
+    ],
+)
+def test_a_data_set_is_called_after_the_folder_with_a_name_of_its_own(
+    tmp_path: Path, annotations: str, name: str
+) -> None:
+    run = read_run(write_run(tmp_path / "run"))
+    data = replace(run.recipe.data, annotations=Path(annotations))
+    assert replace(run, recipe=replace(run.recipe, data=data)).dataset == name

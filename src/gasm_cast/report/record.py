@@ -15,6 +15,9 @@ from gasm_cast.errors import InputError
 from gasm_cast.predictions import Predictions, read_predictions
 from gasm_cast.runs import Run
 
+_NAMELESS = ("annotations", "labels", "data")
+"""Folders that are called after what lies in them."""
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -53,9 +56,9 @@ class RunSummary:
 
     @property
     def dataset(self) -> str:
-        """What the data set may be called: the name of the folder or list that its annotations lie in."""
-        annotations = self.recipe.data.annotations
-        return annotations.parent.name if annotations.name == "annotations" else annotations.name
+        """What the data set may be called: the folder of its annotations that has a name of its own."""
+        parts = self.recipe.data.annotations.parts
+        return next((name for name in reversed(parts) if name not in _NAMELESS), parts[-1])
 
     @property
     def backbones(self) -> Mapping[str, str | None]:
