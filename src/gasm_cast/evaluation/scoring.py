@@ -135,11 +135,11 @@ def score_early(
                 model.predict_early(view.features.semantic, view.features.motion, confidence)
                 for view in views
             ]
-            probabilities.append(np.mean([_softmax(view.logits) for view in early], axis=0))
-            layers_used.append(np.stack([view.layers_used.cpu().numpy() for view in early], axis=1))
-    scores = np.concatenate(probabilities).astype(np.float32)
+            probabilities.append(_mean_softmax([view.logits for view in early]).cpu())
+            layers_used.append(torch.stack([view.layers_used for view in early], dim=1).cpu())
+    scores = torch.cat(probabilities).numpy()
     _require_finite(ids, scores, precision)
-    return EarlyScores(scores, np.concatenate(layers_used))
+    return EarlyScores(scores, torch.cat(layers_used).numpy())
 
 
 @torch.no_grad()
@@ -154,12 +154,15 @@ def _score_rows(
     precision: Precision,
 ) -> list[LayerProbabilities]:
     """Probabilities of the classifier, then those of each layer's head, averaged over views."""
-    means: list[list[LayerProbabilities]] = []
+    scores: list[Tensor] = []
     with _evaluation_mode(model), _arithmetic(device, precision):
         for views in _batches(store, rows, num_views, batch_size, device):
-            outputs = [_probabilities(model, view) for view in views]
-            means.append([np.mean(of_views, axis=0) for of_views in zip(*outputs, strict=True)])
-    return [np.concatenate(parts).astype(np.float32) for parts in zip(*means, strict=True)]
+            predictions = [model(view.features.semantic, view.features.motion) for view in views]
+            logits = zip(*((p.logits, *p.layer_logits) for p in predictions), strict=True)
+            heads = [_mean_softmax(of_views) for of_views in logits]
+            scores.append(torch.cat(heads, dim=1).cpu())  # one copy for all heads
+    widths = [head.shape[1] for head in heads]
+    return [of_head.numpy() for of_head in torch.split(torch.cat(scores), widths, dim=1)]
 
 
 def _batches(
@@ -180,13 +183,9 @@ def _batches(
         yield itertools.islice(features, num_views)
 
 
-def _probabilities(model: FusionModel, batch: Batch) -> list[LayerProbabilities]:
-    prediction = model(batch.features.semantic, batch.features.motion)
-    return [_softmax(logits) for logits in (prediction.logits, *prediction.layer_logits)]
-
-
-def _softmax(logits: Tensor) -> LayerProbabilities:
-    return logits.double().softmax(dim=-1).cpu().numpy()
+def _mean_softmax(logits: Sequence[Tensor]) -> Float[Tensor, "clips scores"]:
+    """Softmax averaged over views, in float32 and on the device."""
+    return torch.stack([of_view.double().softmax(dim=-1) for of_view in logits]).mean(dim=0).float()
 
 
 def _arithmetic(device: torch.device, precision: Precision) -> torch.autocast:
