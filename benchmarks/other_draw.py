@@ -4,8 +4,8 @@
     gasm-cast extract runs/draw --out runs/draw-store
     python -m benchmarks.other_draw runs/baselines --annotations runs/draw --store runs/draw-store
 
-Every variant of the study folder is scored with the checkpoints of all its seeds; differences are
-paired over clips, to the study's base.
+Every variant of the study folder that learnt features of this kind is scored with the checkpoints of
+all its seeds; differences are paired over clips, to the study's base.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gasm_cast.ablation.study import BASE
 from gasm_cast.annotations import ClipTable, read_annotations
 from gasm_cast.evaluation.comparison import Side
 from gasm_cast.evaluation.scoring import score
-from gasm_cast.models import load_checkpoint
+from gasm_cast.models import LoadedModel, load_checkpoint
 from gasm_cast.predictions import Predictions
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
@@ -30,17 +30,18 @@ from gasm_cast.store import FeatureStore
 def main(arguments: argparse.Namespace) -> None:
     table = read_annotations(arguments.annotations, "validation")
     store = FeatureStore.open(arguments.store)
-    sides = [
-        Side(folder.name, tuple(predict(run, table, store) for run in sorted(folder.glob("seed-*"))))
-        for folder in sorted(arguments.study.iterdir())
-        if any(folder.glob("seed-*"))
-    ]
+    sides = []
+    for folder in sorted(arguments.study.iterdir()):
+        models = [load_checkpoint(Run.open(run).best_checkpoint) for run in sorted(folder.glob("seed-*"))]
+        if any(model.fingerprint != store.fingerprint for model in models):
+            print(f"{folder.name}: learnt other features, left out")
+        elif models:
+            sides.append(Side(folder.name, tuple(predict(model, table, store) for model in models)))
     show(sides, next(side for side in sides if side.name == BASE), arguments.json)
 
 
-def predict(run: Path, table: ClipTable, store: FeatureStore) -> Predictions:
-    """What the run's best checkpoint says of every clip of the table; earlier layers are left out."""
-    loaded = load_checkpoint(Run.open(run).best_checkpoint)
+def predict(loaded: LoadedModel, table: ClipTable, store: FeatureStore) -> Predictions:
+    """What a checkpoint says of every clip of the table; earlier layers are left out."""
     found = score(loaded.model, store, table.ids)
     return Predictions(
         ids=found.ids,
