@@ -54,6 +54,18 @@ def test_runs_that_differ_in_their_seed_are_one_model(make_run: MakeRun, tmp_pat
     assert record["accuracy_a"] == pytest.approx(np.mean(accuracies))
 
 
+def test_runs_that_were_scored_on_other_views_are_compared_with_a_warning(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = make_run("ours"), make_run("linear", kind="linear", skill=1.0)
+    assert cli.main(["compare", str(ours), str(theirs)]) == 0
+    assert "warning" not in capsys.readouterr().err
+    metrics = ours / "evaluation" / "validation" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"num_views": 6}))
+    assert cli.main(["compare", str(ours), str(theirs)]) == 0
+    assert "warning: runs were scored on 1 and 6 views of each clip" in capsys.readouterr().err
+
+
 def test_one_recipe_alone_cannot_be_compared(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +73,16 @@ def run(options: Options) -> int:
 
 
 def compare_groups(groups: dict[str, list[RunSummary]]) -> list[Comparison]:
-    """The first group against each of the others."""
+    """The first group against each of the others; says where they were not scored alike."""
     from gasm_cast.evaluation.comparison import Side, compare
 
+    num_views = {run.metrics["num_views"] for runs in groups.values() for run in runs}
+    if len(num_views) > 1:
+        print(
+            f"warning: runs were scored on {' and '.join(map(str, sorted(num_views)))} views of each clip; "
+            "compare such as were scored alike",
+            file=sys.stderr,
+        )
     sides = [Side(name, tuple(run.predictions for run in runs)) for name, runs in groups.items()]
     return [compare(sides[0], other) for other in sides[1:]]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json as json_format
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,10 +49,9 @@ def run(options: Options) -> int:
     from lightning_fabric.utilities import rank_zero_only
     from rich.console import Console
 
-    from gasm_cast.files import write_text
+    from gasm_cast.cli.finishing import finish
     from gasm_cast.runs import Run
     from gasm_cast.training import preview, train
-    from gasm_cast.training.curves import draw_curves
 
     if options.dry_run:
         print(preview(options.recipe))
@@ -65,18 +62,15 @@ def run(options: Options) -> int:
     folder = Run.claim(path, recipe)
     result = train(folder, console=Console())
     if getattr(rank_zero_only, "rank", 0) == 0:
-        draw_curves([folder], folder.path / "curves.png")
-        print(f"{folder.path}: best.pt is of epoch {result.best_epoch}; curves.png shows all")
-        print(f"next: gasm-cast evaluate {folder.path}")
-        if options.json is not None:
-            record = {"run": str(folder.path), "recipe_hash": folder.hash, **dataclasses.asdict(result)}
-            write_text(options.json, json_format.dumps(record, indent=2) + "\n")
+        line = f"{folder.path}: best.pt is of epoch {result.best_epoch}; curves.png shows all"
+        finish(folder, result, line, options.json)
     return 0
 
 
 def _sweep_best(options: Options) -> Recipe:
     """The recipe of the best candidate of a sweep."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from gasm_cast.training import final_recipe, read_grid, sweep
@@ -87,7 +81,7 @@ def _sweep_best(options: Options) -> Recipe:
     for candidate, record in zip(candidates, result.records, strict=True):
         top1 = f"{record['held_out_top1'][-1]:.1%}" if record["held_out_top1"] else ""
         chosen = "chosen" if candidate is result.best else record["left_because"] or ""
-        table.add_row(candidate.name, top1, str(len(record["held_out_top1"])), chosen)
+        table.add_row(escape(candidate.name), top1, str(len(record["held_out_top1"])), chosen)
     Console().print(table)
     print(f"{options.folder / 'best.toml'}: the best recipe; it is now trained on all training clips")
     return final_recipe(result.best.recipe)

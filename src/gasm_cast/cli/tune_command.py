@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
-import json as json_format
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,20 +43,15 @@ def run(options: Options) -> int:
         raise InputError("tune needs the package optuna: `pip install gasm-cast[tune]`")
     from rich.console import Console
 
-    from gasm_cast.files import write_text
+    from gasm_cast.cli.finishing import finish
     from gasm_cast.runs import Run
     from gasm_cast.training import final_recipe, train
-    from gasm_cast.training.curves import draw_curves
     from gasm_cast.training.search import DEFAULT_SPACE, read_space, search
 
     space = read_space(options.space or DEFAULT_SPACE, options.recipe)
     best = search(options.recipe, space, options.folder, num_trials=options.trials, console=Console())
     folder = Run.claim(options.folder / "best", final_recipe(best))
     result = train(folder, console=Console())
-    draw_curves([folder], folder.path / "curves.png")
-    print(f"{options.folder / 'best.toml'}: the best recipe, trained in {folder.path}")
-    print(f"next: gasm-cast evaluate {folder.path}")
-    if options.json is not None:
-        record = {"run": str(folder.path), "recipe_hash": folder.hash, **dataclasses.asdict(result)}
-        write_text(options.json, json_format.dumps(record, indent=2) + "\n")
+    line = f"{options.folder / 'best.toml'}: the best recipe, trained in {folder.path}"
+    finish(folder, result, line, options.json)
     return 0
