@@ -42,6 +42,13 @@ def test_errors_that_are_not_of_this_file_pass(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_remedy_is_that_of_the_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot write: Is a directory; choose another place"):
+        write_text(tmp_path, "x")
+    with pytest.raises(InputError, match="No space left on device; free space"), atomic_path(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "full")
+
+
 def test_what_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for atomic in (atomic_path, atomic_folder):
@@ -63,6 +70,29 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     assert path.read_text() == "one"
     assert not is_partial(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link.txt").symlink_to("target/a.txt")
+    for text in ("new", "newer"):
+        write_text(tmp_path / "link.txt", text)
+        assert (tmp_path / "link.txt").is_symlink()
+        assert (tmp_path / "target" / "a.txt").read_text() == text
+    assert len(list(tmp_path.rglob("*"))) == 3
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_text(pipe, "x")
+        assert os.read(reader, 10) == b"x"
+    finally:
+        os.close(reader)
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:

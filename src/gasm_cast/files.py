@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from gasm_cast.errors import InputError
 AnyPath = str | os.PathLike[str]
 """A path as those who call from Python may give it."""
 
+STANDARD_OUTPUT = (Path("-"), Path("/dev/stdout"))
+"""What :func:`write_text` takes for the standard output of the process."""
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -24,11 +28,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it is renamed to `path`, else removed.
 
     The temporary keeps the suffix, since many writers choose their format by it. Data
-    is flushed to disk before the rename, so that a crash leaves one of the two files.
+    is flushed to disk before the rename, so that a crash leaves one of the two files. A
+    link stays, and what it leads to is written. A device or a pipe is given itself.
 
     Raises:
         InputError: if the disk is full or the folder cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with _disk_errors(path, within=path):
+            yield path
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     # Random, since processes of two containers may have the same number. Not by `mkstemp`, whose
     # files are private to their user.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
@@ -82,11 +93,14 @@ def is_partial(path: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically.
+    """Write UTF-8 text atomically; to the standard output if that is the path.
 
     Raises:
         InputError: as :func:`atomic_path`.
     """
+    if path in STANDARD_OUTPUT:
+        print(text, end="", file=sys.__stdout__, flush=True)  # `sys.stdout` may be redirected beside it
+        return
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -118,7 +132,8 @@ def _disk_errors(path: Path, *, within: Path | None = None) -> Iterator[None]:
             raise
         # Not the error's own words, which are a page in some libraries.
         reason = error if error.errno is None else os.strerror(error.errno)
-        raise InputError(f"{path}: cannot write: {reason}; free space or choose another folder") from error
+        remedy = "free space" if error.errno in DISK_FULL else "choose another place"
+        raise InputError(f"{path}: cannot write: {reason}; {remedy}") from error
 
 
 def _is_within(filename: object, folder: Path) -> bool:

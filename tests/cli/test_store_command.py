@@ -37,6 +37,17 @@ def test_info_tells_what_is_there(store: Path, capsys: pytest.CaptureFixture[str
     assert 0 < summary["int8"]["relative_error"]["semantic"] < 0.01
 
 
+def test_json_on_standard_output_has_no_other_lines(
+    store: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    assert main(["store", "info", str(store), "--json", "-"]) == 0
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["num_samples"] == 8
+    assert "8 stored, 1 failed" in printed.err
+    assert list(store.parent.iterdir()) == [store]
+
+
 def test_verify_names_what_is_damaged(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "verify", str(store)]) == 0
     shard = store / "shards" / "00001.safetensors"

@@ -4,7 +4,8 @@ Each command is a module of this package with a frozen dataclass `Options`, whos
 docstring and field docstrings are the help, and a function `run(options) -> exit code`;
 where flags depend on a file that must be read first, also `parse(arguments) -> options`.
 Only the chosen command's module is imported, and heavy libraries only inside `run`, so
-that `--help` answers at once.
+that `--help` answers at once. `--json -` writes to standard output, and the lines for a
+person then go to standard error.
 
 Exit codes: 0 done; 1 done, but some clips failed or are missing; 2 bad input, nothing
 done; 130 interrupted.
@@ -12,6 +13,7 @@ done; 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -19,7 +21,7 @@ from collections.abc import Sequence
 
 from gasm_cast import __version__
 from gasm_cast.errors import InputError
-from gasm_cast.files import DISK_FULL
+from gasm_cast.files import DISK_FULL, STANDARD_OUTPUT
 
 COMMANDS: dict[str, str] = {
     "demo": "the whole way on built-in videos: render, extract, train, evaluate, explain, report",
@@ -94,7 +96,9 @@ def dispatch(name: str, arguments: Sequence[str]) -> int:
         options = tyro.cli(
             module.Options, prog=f"gasm-cast {name}", args=arguments, config=(tyro.conf.OmitArgPrefixes,)
         )
-    return int(module.run(options))
+    piped = getattr(options, "json", None) in STANDARD_OUTPUT
+    with contextlib.redirect_stdout(sys.stderr) if piped else contextlib.nullcontext():
+        return int(module.run(options))
 
 
 def _help() -> str:
