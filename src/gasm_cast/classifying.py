@@ -7,9 +7,11 @@ scored as `evaluate` scores: a clip that is in both gets the same probabilities.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -83,13 +85,23 @@ class EarlyExit:
         )
 
 
+class Storage(NamedTuple):
+    """How the features of the training were stored."""
+
+    num_views: int
+    """Views of each clip, over time and crops."""
+    dtype: StoredDtype
+    assumed: str
+    """What had to be assumed, for a person; empty where nothing was."""
+
+
 @dataclass(frozen=True, eq=False)
 class Classifier:
     """A trained run with the backbones that made its features: load once, ask often."""
 
     loaded: LoadedModel
     extractor: Extractor
-    dtype: StoredDtype
+    storage: Storage
     """How features are stored before they are scored, since rounding is part of what the model learnt."""
     device: torch.device
     exit_confidence: float | None
@@ -112,8 +124,8 @@ class Classifier:
 
         Args:
             run: The run, or its folder.
-            views: Temporal views of each video to average; by default as many as the run's store
-                has, or one if that is gone.
+            views: Temporal views of each video to average; by default as many as the store of the
+                training has.
             crops: Parts of the frame to see; by default those of the training.
             exit_confidence: Stop at the first layer whose best class has this probability.
             semantic_weights: Where the semantic backbone's weights lie, if it needs a file of yours.
@@ -127,10 +139,11 @@ class Classifier:
         run = run if isinstance(run, Run) else Run.open(Path(run))
         loaded = load_checkpoint(run.best_checkpoint)
         exit_flops = None if exit_confidence is None else _exit_flops(loaded)
-        num_views, dtype = _storage(run.recipe.data.store)
+        storage = storage_of(loaded, run.recipe.data.store)
+        num_views = storage.num_views
         if views is not None or crops is not None:
             trained = _num_crops(crops_of(loaded.provenance))
-            num_temporal = views or (num_views or trained) // trained
+            num_temporal = views or num_views // trained
             num_views = num_temporal * (_num_crops(crops) if crops else trained)
         extractor = Extractor.like(
             loaded.provenance,
@@ -142,7 +155,7 @@ class Classifier:
         )
         where = resolve_device(device)
         loaded.model.to(where)
-        return cls(loaded, extractor, dtype, where, exit_confidence, exit_flops)
+        return cls(loaded, extractor, storage, where, exit_confidence, exit_flops)
 
     def answers(
         self,
@@ -189,7 +202,7 @@ class Classifier:
     ) -> Iterator[tuple[FeatureStore, dict[str, Part]]]:
         """Features of all videos in one temporary store."""
         with temporary_store(
-            sources, self.extractor, dtype=self.dtype, options=pipeline, progress=progress
+            sources, self.extractor, dtype=self.storage.dtype, options=pipeline, progress=progress
         ) as (store, summary):
             for video, reason in summary.failures.items():
                 _note(video, reason, failures)
@@ -211,7 +224,11 @@ class Classifier:
             assert source.path is not None
             try:
                 for store, windows in temporary_window_stores(
-                    source.path, pipeline, window_sec=window_sec, stride_sec=stride_sec, dtype=self.dtype
+                    source.path,
+                    pipeline,
+                    window_sec=window_sec,
+                    stride_sec=stride_sec,
+                    dtype=self.storage.dtype,
                 ):
                     yield (
                         store,
@@ -280,6 +297,8 @@ def predict(
     several = [videos] if isinstance(videos, str | os.PathLike) else videos
     find_videos(several)  # names that are wrong are told before backbones are loaded
     classifier = Classifier.load(run, device=device)
+    if classifier.storage.assumed:
+        warnings.warn(classifier.storage.assumed, stacklevel=2)
     return list(classifier.answers(several, window_sec=window_sec, stride_sec=stride_sec, failures=failures))
 
 
@@ -305,6 +324,26 @@ def find_videos(videos: Sequence[AnyPath]) -> list[Source]:
     return [Source(str(path), path) for path in dict.fromkeys(paths)]
 
 
+def storage_of(loaded: LoadedModel, store: Path) -> Storage:
+    """Views and dtype of the features of the training: the checkpoint tells, or for an older one the store.
+
+    Args:
+        loaded: The model.
+        store: Where the run's own store lay.
+    """
+    if loaded.num_views is not None and loaded.dtype is not None:
+        return Storage(loaded.num_views, loaded.dtype, "")
+    if (store / "manifest.json").exists():
+        description = FeatureStore.open(store).description
+        return Storage(description.num_views, description.dtype, "")
+    return Storage(
+        _num_crops(crops_of(loaded.provenance)),
+        "float16",
+        f"neither the checkpoint (of an earlier version) nor {store}, which is not there, says how "
+        "features were stored: taking one temporal view and float16; `evaluate` may have seen others",
+    )
+
+
 def _note(video: str, reason: str, failures: dict[str, str] | None) -> None:
     if failures is None:
         raise VideoError(Path(video), reason)
@@ -323,11 +362,3 @@ def _exit_flops(loaded: LoadedModel) -> dict[int, float]:
         torch.zeros(1, spec.grid.num_tokens, spec.width) for spec in (task.semantic, task.motion)
     )
     return count_exit_flops(loaded.model, semantic, motion)
-
-
-def _storage(store: Path) -> tuple[int | None, StoredDtype]:
-    """Views and dtype of the run's own store, if it is still there: `evaluate` sees the same."""
-    if not (store / "manifest.json").exists():
-        return None, "float16"
-    description = FeatureStore.open(store).description
-    return description.num_views, description.dtype

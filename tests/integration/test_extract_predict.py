@@ -25,7 +25,7 @@ from gasm_cast.config import (
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation.cost import count_exit_flops
 from gasm_cast.extraction.extractor import Extractor
-from gasm_cast.models.checkpoints import ModelCard, load_checkpoint, save_checkpoint
+from gasm_cast.models.checkpoints import ModelCard, load_checkpoint, read_checkpoint, save_checkpoint
 from gasm_cast.predictions import read_predictions
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore
@@ -74,6 +74,8 @@ def write_run(folder: Path, features: Path, kind: ModelKind = "gasm-cast") -> Ru
         semantic=store.streams["semantic"],
         motion=store.streams["motion"],
         provenance=store.provenance,
+        num_views=store.num_views,
+        dtype=store.description.dtype,
     )
     torch.manual_seed(0)
     model = card.build()
@@ -94,6 +96,29 @@ def test_predict_gives_the_probabilities_of_evaluate(data: Path, run: Run, tmp_p
     given = np.array([prediction["probabilities"] for prediction in said["predictions"]])
     assert np.ptp(given, axis=0).max() > 1e-3  # the clips are told apart
     np.testing.assert_allclose(given, evaluated.probabilities, atol=1e-5)
+
+
+def test_predict_gives_them_where_the_store_is_gone_and_says_where_it_cannot(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = write_run(tmp_path, Path(shutil.copytree(data / "store", tmp_path / "store")))
+    assert main(["evaluate", str(own.path), "--annotations", str(data / "annotations")]) == 0
+    evaluated = read_predictions(own.evaluation("validation") / "predictions.parquet")
+    shutil.rmtree(tmp_path / "store")
+    video = str(data / "annotations" / "videos" / f"{evaluated.ids[0]}.webm")
+    arguments = ["predict", str(own.path), video, "--json", str(tmp_path / "said.json")]
+    assert main(arguments) == 0
+    (said,) = json.loads((tmp_path / "said.json").read_text())["predictions"]
+    np.testing.assert_allclose(said["probabilities"], evaluated.probabilities[0], atol=1e-5)
+    assert "features were stored" not in capsys.readouterr().err
+
+    content = read_checkpoint(own.best_checkpoint)
+    del content["stored"]  # as earlier versions wrote it
+    torch.save(content, own.best_checkpoint)
+    assert main(arguments) == 0
+    assert "taking one temporal view and float16" in capsys.readouterr().err
+    (said,) = json.loads((tmp_path / "said.json").read_text())["predictions"]
+    assert np.abs(np.array(said["probabilities"]) - evaluated.probabilities[0]).max() > 1e-4
 
 
 @pytest.fixture(scope="module")

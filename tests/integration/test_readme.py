@@ -43,7 +43,14 @@ def write_run(root: Path) -> None:
     )
     run = Run.create(root / "runs" / "mine", recipe)
     card = ModelCard(
-        recipe=recipe, class_names=CLASSES, num_groups=0, **store.streams, provenance=store.provenance
+        recipe=recipe,
+        class_names=CLASSES,
+        num_groups=0,
+        semantic=store.streams["semantic"],
+        motion=store.streams["motion"],
+        provenance=store.provenance,
+        num_views=store.num_views,
+        dtype=store.description.dtype,
     )
     save_checkpoint(run.best_checkpoint, card.build().state_dict(), card, epoch=1, step=1)
 

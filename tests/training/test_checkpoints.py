@@ -56,6 +56,8 @@ def test_loaded_model_knows_all_that_it_needs(run: Run) -> None:
     assert loaded.class_names == CLASS_NAMES
     assert (loaded.semantic, loaded.motion) == (SEMANTIC, MOTION)
     assert (loaded.epoch, loaded.step) == (1, 6)
+    stored = FeatureStore.open(run.recipe.data.store).description
+    assert (loaded.num_views, loaded.dtype) == (stored.num_views, stored.dtype)
     assert not loaded.model.training
     loaded.require_store(FeatureStore.open(run.recipe.data.store))
     loaded.require_classes(CLASS_NAMES)

@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from gasm_cast.errors import InputError
 
 if TYPE_CHECKING:
+    from gasm_cast.classifying import Storage
     from gasm_cast.config import DataConfig
     from gasm_cast.models.checkpoints import LoadedModel
     from gasm_cast.store import Features, FeatureStore
@@ -99,15 +100,17 @@ def _token(patch: str, loaded: LoadedModel) -> int:
 
 def _clip(options: Options, loaded: LoadedModel, data: DataConfig) -> tuple[Features, ShownClip]:
     """Features and frames of what was asked for: a file, else an id."""
+    from gasm_cast.classifying import storage_of
     from gasm_cast.store import FeatureStore
 
     store = FeatureStore.open(data.store) if (data.store / "manifest.json").exists() else None
-    views = _shown_views(loaded, store)
+    storage = storage_of(loaded, data.store)
+    views = _shown_views(loaded, storage.num_views)
     if not 0 <= options.view < len(views):
         raise InputError(f"--view must be 0 to {len(views) - 1}, got {options.view}")
     shown = views[options.view]
     if Path(options.clip).is_file():
-        return _of_file(options, loaded, store, shown)
+        return _of_file(options, loaded, storage, shown)
     if store is None:
         raise InputError(f"{options.clip}: no such video, and the run's store {data.store} is not there")
     if options.clip not in store.ids and options.clip not in store.failures:
@@ -118,7 +121,7 @@ def _clip(options: Options, loaded: LoadedModel, data: DataConfig) -> tuple[Feat
 
 
 def _of_file(
-    options: Options, loaded: LoadedModel, store: FeatureStore | None, shown: Sampling
+    options: Options, loaded: LoadedModel, storage: Storage, shown: Sampling
 ) -> tuple[Features, ShownClip]:
     from gasm_cast.extraction.extractor import Extractor
     from gasm_cast.extraction.temporary import features_of_video
@@ -127,13 +130,14 @@ def _of_file(
     path = Path(options.clip)
     extractor = Extractor.like(
         loaded.provenance,
-        num_views=None if store is None else store.num_views,
+        num_views=storage.num_views,
         semantic_weights=options.semantic_weights,
         motion_weights=options.motion_weights,
         device=options.device,
     )
-    dtype = "float16" if store is None else store.description.dtype
-    features = features_of_video(path, extractor, dtype=dtype, view=options.view)
+    if storage.assumed:
+        print(storage.assumed, file=sys.stderr)
+    features = features_of_video(path, extractor, dtype=storage.dtype, view=options.view)
     return features, ShownClip.of_video(path.stem, None, path, shown)
 
 
@@ -158,12 +162,11 @@ def _of_id(
     return features, ShownClip.of_video(name, label, path, shown)
 
 
-def _shown_views(loaded: LoadedModel, store: FeatureStore | None) -> tuple[Sampling, ...]:
-    """The views of a clip in a size for people; without the store, those of one temporal view."""
+def _shown_views(loaded: LoadedModel, num_views: int) -> tuple[Sampling, ...]:
+    """The views of a clip in a size for people."""
     from gasm_cast.extraction.options import CROPS
     from gasm_cast.video import spread_views
     from gasm_cast.visualization.clip import SHOWN_PX
 
     crops = CROPS.get(loaded.provenance["preprocessing"].get("crops"), ("centre",))
-    num_temporal_views = 1 if store is None else store.num_views // len(crops)
-    return spread_views(num_temporal_views, crops, size_px=SHOWN_PX)
+    return spread_views(num_views // len(crops), crops, size_px=SHOWN_PX)

@@ -43,7 +43,7 @@ class Options:
     stride_sec: float | None = None
     """From one window's start to the next; half a window by default."""
     views: int | None = None
-    """Temporal views of each video to average; as many as the run's store has by default."""
+    """Temporal views of each video to average; as many as the store of the training has by default."""
     crops: Crops | None = None
     """Part of the frame to see, where it is not that of the training; `three` averages three crops."""
     exit_confidence: float | None = None
@@ -88,6 +88,8 @@ def run(options: Options) -> int:
     )
     if precision := classifier.extractor.other_precision(classifier.loaded.provenance):
         print(f"the model's features were made in {precision}; these differ by rounding", file=sys.stderr)
+    if classifier.storage.assumed:
+        print(classifier.storage.assumed, file=sys.stderr)
     answers: list[Answer] = []
     failures: dict[str, str] = {}
     for answer in classifier.answers(

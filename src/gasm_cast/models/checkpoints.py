@@ -12,6 +12,7 @@ safe default (`weights_only=True`)::
     streams              {"semantic" | "motion": {"grid": [frames, rows, columns], "width": int}}
     provenance           what made the features, as JSON text
     fingerprint          its hash, as `gasm-cast store info` shows it
+    stored               {"num_views": int, "dtype": str} of the features' store
     epoch, step          epochs finished and optimiser steps taken
     weights              the weights to use (averaged ones, where the recipe averages)
     training             what training needs to go on; absent from best.pt
@@ -37,7 +38,7 @@ from gasm_cast.files import atomic_path
 from gasm_cast.geometry import Grid, StreamSpec
 from gasm_cast.models.building import build_model
 from gasm_cast.models.contract import FusionModel
-from gasm_cast.store import FeatureStore, difference, fingerprint, with_crops_of
+from gasm_cast.store import FeatureStore, StoredDtype, difference, fingerprint, with_crops_of
 
 FORMAT = "gasm-cast-checkpoint"
 FORMAT_VERSION = 1
@@ -59,6 +60,10 @@ class ModelCard:
     motion: StreamSpec
     provenance: Mapping[str, Any]
     """What made the features it was trained on: see `store.provenance`."""
+    num_views: int | None = None
+    """Views of a clip in the store it was trained on; None where an older checkpoint does not say."""
+    dtype: StoredDtype | None = None
+    """How that store holds numbers; None likewise."""
 
     @property
     def fingerprint(self) -> str:
@@ -170,6 +175,7 @@ def save_checkpoint(
         },
         "provenance": json.dumps(card.provenance),
         "fingerprint": card.fingerprint,
+        "stored": {"num_views": card.num_views, "dtype": card.dtype},
         "epoch": epoch,
         "step": step,
         "weights": dict(weights),
@@ -235,6 +241,7 @@ def read_card(content: Mapping[str, Any], path: Path) -> ModelCard:
         semantic=specs["semantic"],
         motion=specs["motion"],
         provenance=json.loads(content["provenance"]),
+        **content.get("stored", {}),
     )
 
 

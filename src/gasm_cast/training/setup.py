@@ -67,6 +67,8 @@ def build_card(recipe: Recipe, data: Data) -> ModelCard:
         semantic=data.store.streams["semantic"],
         motion=data.store.streams["motion"],
         provenance=data.store.provenance,
+        num_views=data.store.num_views,
+        dtype=data.store.description.dtype,
     )
 
 
