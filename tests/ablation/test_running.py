@@ -104,6 +104,34 @@ def test_a_search_chooses_among_the_grid_and_learns_from_all_clips_afterwards(st
     assert chosen.model == base.model
 
 
+@pytest.mark.slow
+def test_the_table_holds_all_finished_runs_and_changed_variants_are_refused_first(
+    study_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_file.write_text(study_file.read_text().replace("num_epochs = 2", "num_epochs = 1"))
+    out = study_file.parent / "out"
+    arguments = ["ablate", str(study_file), "--out", str(out), "--jobs", "1"]
+    assert cli.main([*arguments, "--only", "no graph"]) == 0
+    assert cli.main([*arguments, "--only", "linear", "--seeds", "5"]) == 0
+    rows = json.loads((out / "ablation.json").read_text())
+    assert {row["name"]: row["seeds"] for row in rows} == {
+        "base": [0, 1, 5],
+        "no graph": [0, 1],
+        "linear": [5],
+    }
+    assert "1 to 3 seeds" in (out / "ablation.tex").read_text()
+
+    changed = study_file.read_text().replace('"model.kind" = "linear"', '"model.kind" = "concat-mlp"')
+    study_file.write_text(changed)
+    capsys.readouterr()
+    assert cli.main([*arguments, "--seeds", "5"]) == 2
+    assert f"{out / 'linear' / 'seed-5'} holds a run of another recipe" in capsys.readouterr().err
+    assert not (out / "no-graph" / "seed-5").exists()  # whose turn would have come before
+    assert cli.main([*arguments, "--only", "no graph"]) == 0
+    assert "of another recipe than the study's 'linear'" in capsys.readouterr().out
+    assert [row["name"] for row in json.loads((out / "ablation.json").read_text())] == ["base", "no graph"]
+
+
 def test_missing_features_stop_a_study_before_it_starts(
     study_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

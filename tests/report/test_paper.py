@@ -97,9 +97,7 @@ def write_study(folder: Path) -> None:
         )
         for v in range(38)
     ]
-    results.write(
-        [base, *variants], folder, "Variants of the base recipe, 3 seeds, compared on the same clips"
-    )
+    results.write([base, *variants], folder)
 
 
 def macros(paper: Path) -> dict[str, str]:

@@ -6,14 +6,14 @@ from gasm_cast.lazy import offer
 
 if TYPE_CHECKING:
     from gasm_cast.ablation.results import Row, collect
-    from gasm_cast.ablation.running import Outcome, run_study
+    from gasm_cast.ablation.running import Outcome, finished_runs, run_study
     from gasm_cast.ablation.study import Study, Variant, read_study
 else:
     __getattr__, __dir__ = offer(
         __name__,
         {
             "gasm_cast.ablation.results": "Row collect",
-            "gasm_cast.ablation.running": "Outcome run_study",
+            "gasm_cast.ablation.running": "Outcome finished_runs run_study",
             "gasm_cast.ablation.study": "Study Variant read_study",
         },
     )
@@ -24,6 +24,7 @@ __all__ = [
     "Study",
     "Variant",
     "collect",
+    "finished_runs",
     "read_study",
     "run_study",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from gasm_cast.ablation.running import Outcome
 from gasm_cast.ablation.study import BASE, Study
 from gasm_cast.evaluation.comparison import Side, compare
 from gasm_cast.evaluation.intervals import holm
@@ -53,16 +52,20 @@ class Row:
         return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
 
 
-def collect(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
+def collect(study: Study, runs: Mapping[str, Sequence[Path]]) -> list[Row]:
     """Compare every variant that has a finished run with the base, in the order of the study.
+
+    Args:
+        study: The whole study.
+        runs: Run folders of each variant, as `finished_runs` finds them.
 
     Raises:
         InputError: if runs cannot be compared.
     """
-    finished: dict[str, list[RunSummary]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.seed):
-        if outcome.top1 is not None:
-            finished.setdefault(outcome.variant, []).append(read_run(outcome.path))
+    finished: dict[str, list[RunSummary]] = {
+        name: sorted(map(read_run, paths), key=lambda run: run.recipe.training.seed)
+        for name, paths in runs.items()
+    }
     sides = {name: Side(name, tuple(run.predictions for run in runs)) for name, runs in finished.items()}
     comparisons = {
         name: compare(side, sides[BASE]).record
@@ -74,22 +77,26 @@ def collect(study: Study, outcomes: Sequence[Outcome]) -> list[Row]:
         Row(
             name=variant.name,
             group=variant.group,
-            recipe_hash=runs[0].seedless_hash,
-            runs=tuple(f"{run.path.parent.name}/{run.path.name}" for run in runs),
-            seeds=tuple(run.recipe.training.seed for run in runs),
-            accuracies=tuple(run.metrics["top1"]["value"] for run in runs),
-            num_parameters=runs[0].num_parameters,
-            train_sec=float(np.mean([sum(epoch["train_sec"] for epoch in run.epochs) for run in runs])),
+            recipe_hash=of_variant[0].seedless_hash,
+            runs=tuple(f"{run.path.parent.name}/{run.path.name}" for run in of_variant),
+            seeds=tuple(run.recipe.training.seed for run in of_variant),
+            accuracies=tuple(run.metrics["top1"]["value"] for run in of_variant),
+            num_parameters=of_variant[0].num_parameters,
+            train_sec=float(np.mean([sum(epoch["train_sec"] for epoch in run.epochs) for run in of_variant])),
             comparison=comparisons.get(variant.name),
             corrected_p=corrected.get(variant.name),
         )
         for variant in study.variants
-        if (runs := finished.get(variant.name))
+        if (of_variant := finished.get(variant.name))
     ]
 
 
-def result_table(rows: Sequence[Row], caption: str) -> Table:
+def result_table(rows: Sequence[Row]) -> Table:
     """The rows as a table; differences are to the base, in points."""
+    counts = [len(row.seeds) for row in rows] or [0]
+    low, high = min(counts), max(counts)
+    seeds = f"{high} seed{'s' * (high != 1)}" if low == high else f"{low} to {high} seeds"
+    caption = f"Variants of the base recipe, {seeds}, compared on the same clips"
     columns = (
         Column("Group"),
         Column("Variant"),
@@ -135,13 +142,13 @@ def plot(rows: Sequence[Row]) -> Figure:
     )
 
 
-def write(rows: Sequence[Row], out: Path, caption: str) -> Table:
+def write(rows: Sequence[Row], out: Path) -> Table:
     """Write ablation.{json,md,csv,tex} and ablation.{pdf,png} into the study's folder.
 
     Raises:
         InputError: if they cannot be written.
     """
-    table = result_table(rows, caption)
+    table = result_table(rows)
     record = [{**vars(row), "mean": row.mean, "deviation": row.deviation} for row in rows]
     write_text(out / "ablation.json", json.dumps(record, indent=1) + "\n")
     write_text(out / "ablation.md", tables.to_markdown(table))

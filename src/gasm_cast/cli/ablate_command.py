@@ -27,7 +27,7 @@ class Options:
     seeds: tuple[int, ...] = ()
     """Seeds to train with, instead of the study's."""
     only: tuple[str, ...] = ()
-    """Train only these variants, and the base."""
+    """Train only these variants, and the base; the table holds all that is finished."""
     jobs: int | None = None
     """Runs at the same time; by default as many as cores, or one where there is a GPU."""
     dry_run: bool = False
@@ -42,7 +42,7 @@ def run(options: Options) -> int:
     from rich.console import Console
 
     from gasm_cast.ablation.results import collect, write
-    from gasm_cast.ablation.running import run_path, run_study
+    from gasm_cast.ablation.running import finished_runs, run_path, run_study
     from gasm_cast.ablation.study import read_study
     from gasm_cast.cli.lines import say
     from gasm_cast.config import config_hash
@@ -50,9 +50,8 @@ def run(options: Options) -> int:
     from gasm_cast.machine import num_cores
     from gasm_cast.report import tables
 
-    study = read_study(options.path, options.seeds)
-    if options.only:
-        study = study.only(options.only)
+    whole = read_study(options.path, options.seeds)
+    study = whole.only(options.only) if options.only else whole
     out = options.out or Path("runs") / options.path.stem
     if options.dry_run:
         for seed in study.seeds:
@@ -60,10 +59,10 @@ def run(options: Options) -> int:
                 print(f"{run_path(out, variant, seed)}  {config_hash(variant.recipe)}")
         return 0
     jobs = options.jobs or (1 if torch.cuda.is_available() else num_cores())
-    outcomes = run_study(study, out, jobs=jobs, say=partial(say, Console()))
-    rows = collect(study, outcomes)
-    caption = f"Variants of the base recipe, {len(study.seeds)} seeds, compared on the same clips"
-    print(tables.to_markdown(write(rows, out, caption)), end="")
+    tell = partial(say, Console())
+    outcomes = run_study(study, out, jobs=jobs, say=tell)
+    rows = collect(whole, finished_runs(whole, out, say=tell))
+    print(tables.to_markdown(write(rows, out)), end="")
     if options.json is not None:
         write_text(options.json, (out / "ablation.json").read_text(encoding="utf-8"))
     print(f"written to {out}")
