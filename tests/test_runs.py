@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gasm_cast.config import Recipe, TrainingConfig
+from gasm_cast.config import DataConfig, Recipe, TrainingConfig
 from gasm_cast.errors import InputError
 from gasm_cast.runs import Run, commit_of
 
@@ -42,6 +42,32 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is not a run folder \(no config\.toml\)"):
         Run.open(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_finds_its_data_from_another_directory_and_after_a_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work" / "runs" / "fit" / "data" / "store").mkdir(parents=True)
+    (tmp_path / "work" / "labels").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    inside, beside = Path("runs/fit/data/store"), Path("labels")
+    monkeypatch.chdir(tmp_path / "work")
+    recipe = Recipe(data=DataConfig(store=inside, annotations=beside))
+    run = Run.create(Path("runs/fit"), recipe, beside=("data",))
+    assert (run.data.store, run.data.annotations) == (inside, beside)
+
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run = Run.open(Path("../work/runs/fit"))
+    assert (run.data.store, run.data.annotations) == (run.path / "data/store", tmp_path / "work/labels")
+
+    (tmp_path / "work" / "runs" / "fit").rename(tmp_path / "moved")
+    run = Run.open(Path("../moved"))
+    assert (run.data.store, run.data.annotations) == (run.path / "data/store", tmp_path / "work/labels")
+    assert (run.recipe, Run.create(run.path, recipe).hash) == (recipe, run.hash)
+
+    (tmp_path / "work").rename(tmp_path / "gone")
+    assert run.data.annotations == beside  # as the recipe says
+    assert str(tmp_path) not in (run.path / "config.toml").read_text()
 
 
 def test_metrics_survive_a_line_cut_short(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ class Classifier:
         run = run if isinstance(run, Run) else Run.open(Path(run))
         loaded = load_checkpoint(run.best_checkpoint)
         exit_flops = None if exit_confidence is None else _exit_flops(loaded)
-        storage = storage_of(loaded, run.recipe.data.store)
+        storage = storage_of(loaded, run.data.store)
         num_views = storage.num_views
         if views is not None or crops is not None:
             trained = _num_crops(crops_of(loaded.provenance))

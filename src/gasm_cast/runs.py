@@ -3,7 +3,7 @@
 ::
 
     RUN/config.toml            resolved recipe; `gasm-cast train RUN/config.toml` repeats the run
-    RUN/environment.json       versions, machine, command line, commit
+    RUN/environment.json       versions, machine, command line and its directory, commit
     RUN/metrics.jsonl          one JSON object a line, in order: {"event": "step" | "epoch" | ...}
     RUN/checkpoints/           last.pt, best.pt
     RUN/evaluation/<split>/    metrics.json, predictions.parquet
@@ -18,14 +18,14 @@ import platform
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from gasm_cast import __version__
-from gasm_cast.config import Recipe, config_hash, read_recipe, to_toml
+from gasm_cast.config import DataConfig, Recipe, config_hash, read_recipe, to_toml
 from gasm_cast.errors import InputError
 from gasm_cast.files import append_text, is_partial, write_text
 
@@ -79,7 +79,9 @@ class Run:
         """Write environment and recipe, unless they are there."""
         config = self.path / "config.toml"
         if not config.exists():
-            write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+            # The recipe has no absolute paths, since it is published; `data` finds them by these.
+            begun = {**environment(), "directory": str(Path.cwd()), "folder": str(self.path)}
+            write_text(self.path / "environment.json", json.dumps(begun, indent=2) + "\n")
             write_text(config, to_toml(self.recipe))
 
     @classmethod
@@ -97,6 +99,29 @@ class Run:
     def hash(self) -> str:
         """Hash of the recipe."""
         return config_hash(self.recipe)
+
+    @property
+    def data(self) -> DataConfig:
+        """Where features and labels lie, for a run that was moved or is read from another directory.
+
+        What lay in the run's folder when it began is sought in the folder first. Other paths of
+        the recipe are sought from here, then from the directory in which the run began; what
+        cannot be found stays as the recipe says.
+        """
+        data = self.recipe.data
+        return replace(data, store=self._find(data.store), annotations=self._find(data.annotations))
+
+    def _find(self, path: Path) -> Path:
+        environment = self.path / "environment.json"
+        begun = json.loads(environment.read_text(encoding="utf-8")) if environment.exists() else {}
+        if "directory" not in begun:  # an earlier version's
+            return path
+        then = Path(os.path.normpath(Path(begun["directory"], path)))
+        folder = Path(os.path.normpath(Path(begun["directory"], begun["folder"])))
+        candidates = [path, then]
+        if then.is_relative_to(folder):
+            candidates.insert(0, self.path / then.relative_to(folder))
+        return next((candidate for candidate in candidates if candidate.exists()), path)
 
     @property
     def last_checkpoint(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def test_a_run_s_own_recipe_repeats_it(file: Path, tmp_path: Path) -> None:
     assert main(["train", str(tmp_path / "a" / "config.toml"), "--out", str(tmp_path / "b")]) == 0
     losses = [[step["loss"] for step in Run.open(tmp_path / name).events("step")] for name in "ab"]
     assert losses[0] == losses[1]
+
+
+def test_a_run_is_taken_up_and_evaluated_from_another_directory_and_after_a_move(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = read_recipe(file).data
+    shutil.copytree(data.annotations.parent, tmp_path / "work" / "data")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    flags = ["--store", "data/store", "--annotations", "data/annotations", "--training.num-epochs", "1"]
+    assert main(["train", str(file), "--out", "run", *flags]) == 0
+    shutil.move("run", tmp_path / "moved")
+
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["train", "../moved/config.toml", "--out", "../moved"]) == 0
+    assert main(["evaluate", "../moved"]) == 0
+    shutil.move(tmp_path / "work" / "data", tmp_path / "data")
+    assert main(["evaluate", "../moved"]) == 2
+    assert "data/annotations: not here; say with --annotations where" in capsys.readouterr().err
 
 
 def test_default_folder_is_the_recipe_s_name(

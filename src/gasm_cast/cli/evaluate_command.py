@@ -58,6 +58,7 @@ def run(options: Options) -> int:
 
     from gasm_cast.annotations import available_splits, read_annotations
     from gasm_cast.devices import resolve_precision
+    from gasm_cast.errors import InputError
     from gasm_cast.evaluation import protocol
     from gasm_cast.files import write_text
     from gasm_cast.models.checkpoints import load_checkpoint
@@ -66,13 +67,16 @@ def run(options: Options) -> int:
     from gasm_cast.training.devices import launch
 
     folder = Run.open(options.path)
-    data = folder.recipe.data
+    data = folder.data
     own_data = options.store is None and options.annotations is None
-    annotations = options.annotations or data.annotations
+    annotations, features = options.annotations or data.annotations, options.store or data.store
+    for path, flag in ((annotations, "--annotations"), (features, "--store")):
+        if not path.exists():
+            raise InputError(f"{path}: not here; say with {flag} where it lies now")
     table = read_annotations(annotations, options.split or data.validation_split)
     table.require_labels()
     loaded = load_checkpoint(folder.best_checkpoint)
-    store = FeatureStore.open(options.store or data.store)
+    store = FeatureStore.open(features)
 
     config = replace(
         folder.recipe.training,

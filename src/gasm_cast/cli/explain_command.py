@@ -62,7 +62,7 @@ def run(options: Options) -> int:
     loaded = load_checkpoint(folder.best_checkpoint)
     if options.out is not None:
         require_own_folder(options.out)
-    features, clip = _clip(options, loaded, folder.recipe.data)
+    features, clip = _clip(options, loaded, folder.data)
     chosen = None if options.patch is None else _token(options.patch, loaded)
     explanation = explain(
         loaded.model,

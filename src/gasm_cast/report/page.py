@@ -262,7 +262,7 @@ def _clip_groups(
                 chosen = clip_views.widest_gap(clips, better, worse, num_clips)
                 found.append((better, worse, len(clips), chosen))
     films = film_strips(
-        primary.first.recipe.data.annotations,
+        primary.first.annotations,
         primary.first.split,
         [*hard, *(clip for *_, chosen in found for clip in chosen)],
     )

@@ -27,6 +27,8 @@ class RunSummary:
     """How tables call it: the model, and what else tells it from the others."""
     path: Path
     recipe: Recipe
+    annotations: Path
+    """Where they lie by now."""
     split: str
     metrics: Mapping[str, Any]
     """The content of metrics.json."""
@@ -93,6 +95,7 @@ def read_run(path: Path, split: str | None = None) -> RunSummary:
         name=run.recipe.model.kind,
         path=path,
         recipe=run.recipe,
+        annotations=run.data.annotations,
         split=split,
         metrics=_read_json(folder / "metrics.json"),
         predictions=read_predictions(folder / "predictions.parquet"),

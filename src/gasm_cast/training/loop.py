@@ -53,7 +53,9 @@ def train(
     fabric = launch(training)
     recorder = Recorder(run, console, is_first=fabric.is_global_zero)
     with repeatable(training.deterministic), Interruption(fabric) as interruption, recorder:
-        data, clips, learner, card = set_up(fabric, recipe, recorder.say, begins=not has_checkpoint(run))
+        data, clips, learner, card = set_up(
+            fabric, recipe, recorder.say, found=run.data, begins=not has_checkpoint(run)
+        )
         state = resume(run, learner, card, recorder.say, steps_per_epoch=clips.steps_per_epoch)
         recorder.start(learner, data, state)
         watch = Stopwatch()

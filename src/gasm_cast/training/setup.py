@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from gasm_cast.annotations import ClipTable
-from gasm_cast.config import Recipe
+from gasm_cast.config import DataConfig, Recipe
 from gasm_cast.errors import InputError
 from gasm_cast.evaluation.summary import Classes
 from gasm_cast.models import FusionModel
@@ -126,19 +126,28 @@ class Setup(NamedTuple):
     card: ModelCard
 
 
-def set_up(fabric: Fabric, recipe: Recipe, say: Callable[[str], None], *, begins: bool = True) -> Setup:
+def set_up(
+    fabric: Fabric,
+    recipe: Recipe,
+    say: Callable[[str], None],
+    *,
+    found: DataConfig | None = None,
+    begins: bool = True,
+) -> Setup:
     """Read a run's clips and build what learns from them.
 
     Args:
         fabric: Device, processes and arithmetic.
         recipe: The run.
         say: Takes lines for the user.
+        found: Where its clips lie by now (`Run.data`); by default where the recipe says.
         begins: Whether the run begins here, or a checkpoint of it will be loaded.
 
     Raises:
         InputError: if recipe, annotations and store do not belong together.
     """
-    data = read_data(recipe, with_validation=recipe.training.validate_every > 0)
+    where = replace(recipe, data=found or recipe.data)
+    data = read_data(where, with_validation=recipe.training.validate_every > 0)
     clips = TrainingClips(
         data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
     )
