@@ -1,6 +1,7 @@
 """Every clip is accounted for, and what is written equals a short count."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,20 @@ def test_clips_that_were_trained_on_are_warned_of(
         "1 of 14 clips of split 'validation' are training clips as well (first v003)"
         in capsys.readouterr().err
     )
+    evaluate_command(Options(path=run.path, split="train"))
+    assert "13 of 13 clips of split 'train' are training clips" in capsys.readouterr().err
+
+
+def test_they_are_those_of_the_run_whatever_annotations_are_scored(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    other = Path(shutil.copytree(run.recipe.data.annotations, tmp_path / "other"))
+    rows = {split: (other / f"{split}.json").read_text() for split in ("train", "validation")}
+    (other / "train.json").write_text(rows["validation"])
+    (other / "validation.json").write_text(rows["train"])
+    evaluate_command(Options(path=run.path, annotations=other))
+    assert "12 of 12 clips of split 'validation' are training clips" in capsys.readouterr().err
 
 
 def test_temperature_is_fitted_on_the_held_out_clips(make_run: MakeRun, store: FeatureStore) -> None:

@@ -138,7 +138,8 @@ def test_other_files_and_other_versions_are_refused(run: Run, tmp_path: Path) ->
 
 def test_resuming_on_other_features_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     ids, labels = draw("train", 12)
-    write_annotations(tmp_path / "annotations", {"train": (ids, labels), "validation": (ids, labels)})
+    halves = {"train": (ids[:8], labels[:8]), "validation": (ids[8:], labels[8:])}
+    write_annotations(tmp_path / "annotations", halves)
     write_store(tmp_path / "store", ids, labels)
     data = replace(recipe.data, store=tmp_path / "store", annotations=tmp_path / "annotations")
     run = Run.create(tmp_path / "run", replace(recipe, data=data))

@@ -64,6 +64,22 @@ def test_a_run_is_taken_up_and_evaluated_from_another_directory_and_after_a_move
     assert "data/annotations: not here; say with --annotations where" in capsys.readouterr().err
 
 
+def test_clips_in_both_splits_are_refused_and_one_split_for_both_is_warned_of(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotations = Path(shutil.copytree(read_recipe(file).data.annotations, tmp_path / "annotations"))
+    rows = json.loads((annotations / "train.json").read_text())
+    (annotations / "validation.json").write_text(json.dumps(rows[5:7]))
+    command = ["train", str(file), "--out", str(tmp_path / "run"), "--annotations", str(annotations)]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"2 of 2 clips of split 'validation' are training clips as well, first {rows[5]['id']}" in said
+    assert not (tmp_path / "run").exists()
+    flags = ["--data.validation-split", "train", "--training.num-epochs", "1"]
+    assert main([*command, *flags]) == 0
+    assert "warning: split 'train' is trained on and reported" in capsys.readouterr().out
+
+
 def test_default_folder_is_the_recipe_s_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

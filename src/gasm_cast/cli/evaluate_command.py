@@ -56,7 +56,7 @@ def run(options: Options) -> int:
     """Evaluate; 1 if some clips have no score."""
     from dataclasses import replace
 
-    from gasm_cast.annotations import available_splits, read_annotations
+    from gasm_cast.annotations import read_annotations
     from gasm_cast.devices import resolve_precision
     from gasm_cast.errors import InputError
     from gasm_cast.evaluation import protocol
@@ -100,8 +100,7 @@ def run(options: Options) -> int:
     )
     if fabric.is_global_zero:
         written = protocol.write(evaluation, folder, as_csv=options.csv)
-        if data.train_split != table.split and data.train_split in available_splits(annotations):
-            _warn_of_shared_clips(table.ids, read_annotations(annotations, data.train_split).ids, table.split)
+        _warn_of_shared_clips(table, data, annotations)
         _print(evaluation.record)
         print(f"written to {written}")
         if options.json is not None:
@@ -116,12 +115,18 @@ def _held_out(data: DataConfig, store: FeatureStore) -> ClipTable:
     return hold_out(read_clips(data, data.train_split, store).clips, data.held_out)[1]
 
 
-def _warn_of_shared_clips(ids: tuple[str, ...], train_ids: tuple[str, ...], split: str) -> None:
-    shared = sorted(set(ids) & set(train_ids))
+def _warn_of_shared_clips(table: ClipTable, data: DataConfig, annotations: Path) -> None:
+    """Warn of scored clips that the run was trained on, as far as annotations are there to tell."""
+    from gasm_cast.annotations import available_splits, read_annotations
+
+    trained_by = data.annotations if data.annotations.exists() else annotations
+    if data.train_split not in available_splits(trained_by):
+        return
+    shared = sorted(set(table.ids) & set(read_annotations(trained_by, data.train_split).ids))
     if shared:
         print(
-            f"warning: {len(shared)} of {len(ids)} clips of split {split!r} are training clips as well "
-            f"(first {shared[0]}); this accuracy is not that on new clips",
+            f"warning: {len(shared)} of {len(table)} clips of split {table.split!r} are training clips as "
+            f"well (first {shared[0]}); this accuracy is not that on new clips",
             file=sys.stderr,
         )
 

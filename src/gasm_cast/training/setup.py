@@ -44,7 +44,8 @@ def read_data(recipe: Recipe, *, with_validation: bool) -> Data:
     """Open the store and read the labels that a run needs, and no others.
 
     Raises:
-        InputError: if they are missing or do not belong together.
+        InputError: if they are missing or do not belong together, or if clips of the training
+            split are in another split that is to be reported.
     """
     store = FeatureStore.open(recipe.data.store)
     train = read_clips(recipe.data, recipe.data.train_split, store)
@@ -54,6 +55,13 @@ def read_data(recipe: Recipe, *, with_validation: bool) -> Data:
     validation = None
     if with_validation:
         validation = read_clips(recipe.data, recipe.data.validation_split, store).clips
+        shared = sorted(set(train.clips.ids) & set(validation.ids))
+        if shared and recipe.data.train_split != recipe.data.validation_split:
+            raise InputError(
+                f"{recipe.data.annotations}: {len(shared)} of {len(validation)} clips of split "
+                f"{validation.split!r} are training clips as well, first {shared[0]}; "
+                "take them out of one of the two (`gasm-cast scan` lists them all)"
+            )
     classes = Classes.of_names(train.clips.class_names)
     return Data(store, classes, learn, held_out, validation, train.num_failed)
 
@@ -148,6 +156,9 @@ def set_up(
     """
     where = replace(recipe, data=found or recipe.data)
     data = read_data(where, with_validation=recipe.training.validate_every > 0)
+    if data.validation is not None and recipe.data.train_split == recipe.data.validation_split:
+        split = recipe.data.train_split
+        say(f"warning: split {split!r} is trained on and reported; that is not accuracy on new clips")
     clips = TrainingClips(
         data.store, data.learn, recipe, rank=fabric.global_rank, num_processes=fabric.world_size
     )
