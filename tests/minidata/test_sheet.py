@@ -24,6 +24,15 @@ def test_sheet_of_an_unfinished_draw_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "sheet.png").exists()
 
 
+@pytest.mark.parametrize("name", ["sheet.xyz", "sheet"])
+def test_a_sheet_of_no_known_kind_is_refused_before_anything_is_rendered(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mini", "--out", str(tmp_path / "mini"), "--contact-sheet", str(tmp_path / name)]) == 2
+    assert "the suffix names no kind of picture" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_command_draws_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "mini"
     arguments = ["--train-per-class", "1", "--validation-per-class", "0", "--test-per-class", "0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -128,6 +129,17 @@ def test_a_class_with_one_clip_cannot_be_held_out(recipe: Recipe, tmp_path: Path
     clips = read_clips(data, "train", FeatureStore.open(tmp_path / "store")).clips
     with pytest.raises(InputError, match="has 1 clip"):
         hold_out(clips, 0.1)
+
+
+def test_one_class_leaves_nothing_to_learn(recipe: Recipe, tmp_path: Path) -> None:
+    write_store(tmp_path / "store", ["a", "b"], [0, 0])
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "labels.json").write_text(json.dumps({"Only": "0"}))
+    rows = [{"id": clip, "template": "Only"} for clip in ("a", "b")]
+    (tmp_path / "annotations" / "train.json").write_text(json.dumps(rows))
+    data = replace(recipe.data, annotations=tmp_path / "annotations")
+    with pytest.raises(InputError, match="the class 'Only' alone"):
+        read_clips(data, "train", FeatureStore.open(tmp_path / "store"))
 
 
 def test_statistics_are_those_of_the_pooled_tokens(recipe: Recipe) -> None:

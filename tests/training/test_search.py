@@ -16,7 +16,7 @@ from gasm_cast.runs import Run
 from gasm_cast.training import search as searching
 from gasm_cast.training import train
 from gasm_cast.training.learner import Learner
-from gasm_cast.training.search import read_space, search
+from gasm_cast.training.search import DEFAULT_SPACE, read_space, search
 
 
 @pytest.fixture
@@ -162,6 +162,12 @@ def test_a_space_is_of_the_field_s_own_kind(recipe: Recipe) -> None:
     assert (kind.values, kind.scale) == (("linear", "concat-mlp"), "listed")
     with pytest.raises(InputError, match="twice"):
         read_space(["training.weight_decay=0.1,0.2", "training.weight_decay=0.1,0.3"], recipe)
+
+
+def test_a_search_without_trials_is_refused(light: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one trial or more, got 0"):
+        search(light, read_space(DEFAULT_SPACE, light), tmp_path / "out", num_trials=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_command_trains_the_best(light: Recipe, recipe: Recipe, tmp_path: Path) -> None:

@@ -30,8 +30,10 @@ class Options:
 
 def run(options: Options) -> int:
     """Render, and say what was made."""
-    from gasm_cast.minidata import contact_sheet, generate
+    from gasm_cast.minidata import contact_sheet, generate, require_picture
 
+    if options.contact_sheet is not None:
+        require_picture(options.contact_sheet)
     summary = generate(
         options.out,
         seed=options.seed,

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, subcommand
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from gasm_cast.runs import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListRuns:
-    """List the runs below some folders, the latest first."""
+    """List the runs below some folders, the latest first; accuracies in percent."""
 
     paths: Positional[tuple[Path, ...]] = (Path("runs"),)
     """Folders to search at any depth."""
+    all: bool = False
+    """Also those inside another run's folder, as `fit` trains to choose a model, and trials of a search."""
     json: Path | None = None
     """Write the same there."""
 
@@ -68,7 +72,6 @@ def run(options: ListRuns | Compare | Curves) -> int:
 
 
 def _list(options: ListRuns) -> int:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -78,7 +81,12 @@ def _list(options: ListRuns) -> int:
     for path in options.paths:
         if not path.is_dir():
             raise InputError(f"{path}: no such folder; `gasm-cast train` makes runs in runs/")
-    configs = [config for path in options.paths for config in path.rglob("config.toml")]
+    configs = [
+        config
+        for path in options.paths
+        for config in path.rglob("config.toml")
+        if options.all or not _is_inside(config.parent, path)
+    ]
     configs.sort(key=lambda config: config.stat().st_mtime, reverse=True)
     summaries = []
     for config in configs:
@@ -88,23 +96,21 @@ def _list(options: ListRuns) -> int:
             print(f"passed over: {error}", file=sys.stderr)
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "recipe", "model", "seed", "epochs", "state", "loss", "held out", "valid."):
-        table.add_column(heading, overflow="fold", no_wrap=heading not in ("run", "model"))
+        table.add_column(heading, no_wrap=True)
     for row in summaries:
-        table.add_row(*(escape(_text(row[key])) for key in _LISTED))
-    Console().print(table)
+        table.add_row(*(escape(_cell(key, row[key])) for key in _LISTED))
+    _show(table, at_full_width=True)
     _write(options.json, summaries)
     return 0
 
 
 def _compare(options: Compare) -> int:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from gasm_cast.config import to_table
-    from gasm_cast.runs import Run
 
-    runs = [Run.open(path) for path in options.paths]
+    runs = _open(options.paths)
     recipes = [_flat(to_table(folder.recipe)) for folder in runs]
     keys = dict.fromkeys(key for recipe in recipes for key in recipe)
     different = [key for key in keys if len({_text(recipe.get(key)) for recipe in recipes}) > 1]
@@ -114,8 +120,8 @@ def _compare(options: Compare) -> int:
         table.add_row(key, *(escape(_text(recipe.get(key))) for recipe in recipes))
     table.add_section()
     for key in _COMPARED:
-        table.add_row(key.replace("_", " "), *(_text(row[key]) for row in summaries))
-    Console().print(table)
+        table.add_row(key.replace("_", " "), *(_cell(key, row[key]) for row in summaries))
+    _show(table, at_full_width=not sys.stdout.isatty())
     records = [
         {**row, "differs": {key: recipe.get(key) for key in different}}
         for row, recipe in zip(summaries, recipes, strict=True)
@@ -126,10 +132,9 @@ def _compare(options: Compare) -> int:
 
 def _curves(options: Curves) -> int:
     from gasm_cast.errors import InputError
-    from gasm_cast.runs import Run
     from gasm_cast.training.curves import draw_curves
 
-    runs = [Run.open(path) for path in options.paths]
+    runs = _open(options.paths)
     for folder in runs:
         if not any(folder.events("epoch")):
             raise InputError(f"{folder.path} has not finished an epoch yet; there is nothing to draw")
@@ -138,6 +143,33 @@ def _curves(options: Curves) -> int:
     return 0
 
 
+def _open(paths: Sequence[Path]) -> list[Run]:
+    from gasm_cast.errors import InputError
+    from gasm_cast.runs import Run
+
+    if not paths:
+        raise InputError("name one run folder or more; `gasm-cast runs list` shows those in runs/")
+    return [Run.open(path) for path in paths]
+
+
+def _is_inside(folder: Path, searched: Path) -> bool:
+    """Whether a run lies in the folder of another one, or is a trial, seen from the folder searched."""
+    from_there = folder.relative_to(searched)
+    is_trial = len(from_there.parts) > 1 and (folder.parents[1] / "study.db").exists()
+    return is_trial or any((searched / part / "config.toml").exists() for part in from_there.parents)
+
+
+def _show(table: Table, *, at_full_width: bool) -> None:
+    """Print a table; at its full width nothing in it is broken, whatever the terminal's."""
+    from rich.console import Console
+
+    console = Console()
+    if at_full_width:
+        console.width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
+    console.print(table)
+
+
+_SHARES = ("held_out_top1", "validation_top1", "evaluated")
 _LISTED = (
     "run",
     "recipe_hash",
@@ -209,6 +241,10 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in table.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def _cell(key: str, value: Any) -> str:
+    return f"{value:.1%}" if key in _SHARES and value is not None else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ neither motion nor appearance is enough.
 """
 
 from gasm_cast.minidata.generating import Summary, generate
-from gasm_cast.minidata.sheet import contact_sheet
+from gasm_cast.minidata.sheet import contact_sheet, require_picture
 from gasm_cast.minidata.templates import TEMPLATES
 
-__all__ = ["TEMPLATES", "Summary", "contact_sheet", "generate"]
+__all__ = ["TEMPLATES", "Summary", "contact_sheet", "generate", "require_picture"]

@@ -27,8 +27,9 @@ def contact_sheet(folder: Path, path: Path, *, num_frames: int = 6) -> None:
         num_frames: Frames of each clip, evenly spread.
 
     Raises:
-        InputError: if `folder` holds no finished draw.
+        InputError: if `folder` holds no finished draw, or the suffix is no picture's.
     """
+    require_picture(path)
     clips = _first_clips(folder)
     strips = [
         _strip(folder / "videos" / f"{entry['id']}.webm", entry["label"], num_frames) for entry in clips
@@ -46,6 +47,16 @@ def contact_sheet(folder: Path, path: Path, *, num_frames: int = 6) -> None:
     picture = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     with atomic_path(path) as temporary:
         cv2.imwrite(str(temporary), picture)
+
+
+def require_picture(path: Path) -> None:
+    """A picture can be written there, as far as its suffix says.
+
+    Raises:
+        InputError: if it says another kind of file, or none.
+    """
+    if not path.suffix or not cv2.haveImageWriter(path.name):
+        raise InputError(f"{path}: the suffix names no kind of picture; use .png, .jpg or .webp")
 
 
 def _first_clips(folder: Path) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
 from gasm_cast.palette import ACCENT, INK, MUTED, RULE, SECOND
 
@@ -137,7 +138,12 @@ def save(figure: Figure, path: Path) -> None:
     """Write the figure as its suffix says (.pdf, .png, .svg), without a date.
 
     A PNG has a white ground: its dark letters could not be read on a dark page.
+
+    Raises:
+        InputError: if there is no format of the suffix, or the file cannot be written.
     """
+    if path.suffix[1:].lower() not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"{path}: the suffix names no kind of picture; use .png, .pdf or .svg")
     dateless: dict[str, dict[str, None]] = {
         ".pdf": {"CreationDate": None},
         ".svg": {"Date": None},

@@ -32,10 +32,16 @@ def read_clips(config: DataConfig, split: str, store: FeatureStore) -> Split:
     """Read a split's labels and join them with the store's features.
 
     Raises:
-        InputError: if the split has no clips or no labels, or if clips are in the
-            annotations and neither in the store nor among its recorded failures.
+        InputError: if the split has no clips or no labels, or one class alone, or if clips are in
+            the annotations and neither in the store nor among its recorded failures.
     """
-    asked = ask(read_annotations(config.annotations, split), store)
+    table = read_annotations(config.annotations, split)
+    if len(table.class_names) == 1:
+        raise InputError(
+            f"{config.annotations} has the class {table.class_names[0]!r} alone, which leaves nothing to "
+            "tell apart; name two classes or more"
+        )
+    asked = ask(table, store)
     if asked.missing:
         first = ", ".join(clip.id for clip in asked.missing[:MOST_SHOWN])
         raise InputError(

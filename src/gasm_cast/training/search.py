@@ -102,8 +102,11 @@ def search(
         The best recipe.
 
     Raises:
-        InputError: if the folder holds another search, or no trial came to its end.
+        InputError: if no trial is asked for, the folder holds another search, or no trial came to
+            its end.
     """
+    if num_trials < 1:
+        raise InputError(f"a search needs one trial or more, got {num_trials}")
     printer = console or Console(quiet=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
