@@ -76,3 +76,32 @@ def test_strict_writes_nothing(
     np.save(tmp_path / "motion" / "1.npy", np.zeros((8, 12), np.float16))
     assert main([*arguments, "--semantic-drop-tokens", "cls", "--strict"]) == 0
     assert len(FeatureStore.open(tmp_path / "store")) == 7
+
+
+def test_ids_that_were_refused_are_done_again_where_that_is_asked_for(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["--semantic-drop-tokens", "cls", "--json", str(tmp_path / "counts.json")]
+    np.save(tmp_path / "motion" / "4.npy", np.full((8, 12), np.nan, np.float16))
+    assert main(arguments) == 1
+    assert "the same call with --retry-failed does them again" in capsys.readouterr().err
+    np.save(tmp_path / "motion" / "4.npy", np.ones((8, 12), np.float16))
+    assert main(arguments) == 1
+    assert "7 ids were there before and were not read again" in capsys.readouterr().out
+    assert main([*arguments, "--retry-failed"]) == 0
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert (counts["asked"], counts["earlier"], counts["stored"]) == (7, 0, 7)
+
+
+def test_ids_that_came_later_are_added(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments += ["--semantic-drop-tokens", "cls"]
+    assert main(arguments) == 0
+    np.save(tmp_path / "semantic" / "0a.npy", np.ones((197, 16), np.float16))
+    np.save(tmp_path / "motion" / "0a.npy", np.ones((8, 12), np.float16))
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "8 ids: 8 stored" in text
+    assert "7 ids were there before" in text
+    assert FeatureStore.open(tmp_path / "store").ids.tolist() == ["0", "1", "2", "3", "4", "5", "6", "0a"]

@@ -1,5 +1,6 @@
 """Videos -> store: the right numbers, whatever goes wrong on the way and however many processes work."""
 
+import itertools
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from gasm_cast.errors import InputError
 from gasm_cast.extraction.extracting import ExtractionSummary, extract
 from gasm_cast.extraction.extractor import Extractor
 from gasm_cast.extraction.options import PipelineOptions
+from gasm_cast.extraction.progress import ExtractionProgress
 from gasm_cast.extraction.reading import Source
 from gasm_cast.extraction.sources import sources_in_folder
 from gasm_cast.store import FeatureStore, fingerprint
@@ -238,10 +240,52 @@ def test_failures_stay_until_they_are_asked_for_again(
     away = [replace(sources[2], path=tmp_path / "away.webm")]
     assert run([*sources[:2], *away, *sources[3:]], tmp_path / "store").failures == {"2": "no such file"}
     before = (tmp_path / "store" / "shards" / "00000.safetensors").stat()
-    assert run(sources, tmp_path / "store").failures == {"2": "no such file"}
+    again = run(sources, tmp_path / "store")
+    assert again.failures == {"2": "no such file"}
+    assert "the same call with --retry-failed does them again" in str(again)
     summary = extract(
         sources, tmp_path / "store", CLASSIC, samples_per_shard=2, retry_failed=True, progress=False
     )
     assert summary.failures == {}
     assert content(tmp_path / "store") == clean
     assert (tmp_path / "store" / "shards" / "00000.safetensors").stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize(("in_worker", "kept"), [(True, 4), (False, 2)])
+def test_an_interruption_keeps_the_batches_that_were_done_and_says_how_many_clips(
+    in_worker: bool, kept: int, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [*sources_in_folder(clips)[:2], Source("absent", None), *sources_in_folder(clips)[2:]]
+    extractor = Extractor(ClassicSemantic("middle", in_worker=in_worker), ClassicMotion())
+    options = PipelineOptions(workers=1, batch_size=2)  # batches only where workers leave the work to us
+
+    def once_more(store: Path) -> ExtractionSummary:
+        return extract(sources, store, extractor, options=options, progress=False)
+
+    advance, counted = ExtractionProgress.advance, itertools.count(1)
+
+    def interrupted(bar: ExtractionProgress, *, failed: bool) -> None:
+        if next(counted) == 5:  # in the second batch, where there are batches
+            raise KeyboardInterrupt
+        advance(bar, failed=failed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ExtractionProgress, "advance", interrupted)
+        with pytest.raises(KeyboardInterrupt) as interruption:
+            once_more(tmp_path / "store")
+    assert interruption.value.__notes__ == [f"{kept} of 7 clips are kept; the same call goes on"]
+    summary = once_more(tmp_path / "store")
+    assert (summary.asked, summary.earlier, summary.stored) == (7, kept, 6)
+    once_more(tmp_path / "whole")
+    assert content(tmp_path / "store") == content(tmp_path / "whole")
+
+
+def test_clips_that_came_later_are_added(clips: Path, tmp_path: Path) -> None:
+    sources = sources_in_folder(clips)
+    run(sources[1:4], tmp_path / "store")
+    summary = run(sources, tmp_path / "store")
+    assert (summary.asked, summary.earlier, summary.stored) == (6, 3, 6)
+    assert "3 were there before and were not read again" in str(summary)
+    assert FeatureStore.open(tmp_path / "store").ids.tolist() == ["1", "2", "3", "0", "4", "5"]
+    with pytest.raises(InputError, match="holds 1 clips that are not asked for now, '2' for one"):
+        run([*sources[:2], *sources[3:]], tmp_path / "store")

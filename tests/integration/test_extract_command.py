@@ -49,6 +49,12 @@ def test_counts_add_up_and_limits_hold(
     assert extract(videos, store, "--limit", "2", "--crops", "squash") == 0  # nothing left to do
 
 
+def test_a_limit_below_0_is_refused(videos: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        extract(videos, tmp_path / "store", "--limit", "-1")
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_store_of_other_features_is_left_alone(
     videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

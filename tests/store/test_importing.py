@@ -135,12 +135,12 @@ def test_every_kind_of_file_comes_in_bit_for_bit(tmp_path: Path, save: Save, suf
         save(tmp_path / "semantic", name, arrays[name])
     for name in reversed(IDS):
         save(tmp_path / "motion", name, motion_of(name).astype(dtype))
-    notes = import_features(
+    done = import_features(
         tmp_path / "store",
         stream(tmp_path / f"semantic{suffix}", "semantic"),
         stream(tmp_path / f"motion{suffix}", "motion"),
     )
-    assert not notes
+    assert not done.notes
     store = FeatureStore.open(tmp_path / "store")
     assert store.ids.tolist() == sorted(IDS)
     assert store.description.dtype == np.dtype(dtype).name

@@ -154,10 +154,82 @@ def test_other_features_are_refused_by_name(tmp_path: Path, ids: list[str]) -> N
         write(tmp_path / "store", ids, describe(revision="v2"))
     with pytest.raises(InputError, match="dtype: 'float16' against 'int8'"):
         write(tmp_path / "store", ids, describe(dtype="int8"))
-    with pytest.raises(InputError, match="holds other ids than those asked for now"):
-        write(tmp_path / "store", ids[::-1])
-    with pytest.raises(InputError, match="holds more ids than the 4 asked for now"):
+    before = contents(tmp_path / "store")
+    with pytest.raises(InputError, match=rf"holds 26 clips that are not asked for now, '{ids[4]}' for one"):
         write(tmp_path / "store", ids[:4])
+    assert contents(tmp_path / "store") == before
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("stop_after", [2, 6])
+def test_what_was_kept_of_a_shard_is_taken_up(
+    tmp_path: Path, ids: list[str], stop_after: int, dtype: StoredDtype
+) -> None:
+    description = describe(num_views=2, dtype=dtype)
+    path = tmp_path / "parts"
+
+    def interrupted() -> None:
+        with StoreWriter(path, description, asked=ids, samples_per_shard=4) as writer:
+            for number, name in enumerate(writer.todo):
+                if number == 1:
+                    writer.fail(name, f"cannot decode {name}")
+                else:
+                    writer.add(name, clip(name, "semantic", 2), clip(name, "motion", 2))
+                if number + 1 == stop_after:
+                    writer.keep()
+                elif number == stop_after:  # of a batch that was not whole
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    writer = StoreWriter(path, description, asked=ids, samples_per_shard=4)
+    assert writer.num_kept == stop_after
+    assert writer.todo == tuple(ids[stop_after:])
+    write(path, ids, description, failures=ids[1:2])
+    write(tmp_path / "whole", ids, description, failures=ids[1:2])
+    assert contents(path) == contents(tmp_path / "whole")
+
+
+def test_a_slow_shard_is_saved_meanwhile_for_a_process_that_is_killed(
+    tmp_path: Path, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store"
+    killed = StoreWriter(path, describe(), asked=ids, samples_per_shard=4)
+    for name in ids[:3]:
+        killed.add(name, clip(name, "semantic"), clip(name, "motion"))
+        killed.keep()
+    assert not contents(path)
+    monkeypatch.setattr("gasm_cast.store.writer.SAVE_SEC", 0)
+    killed.keep()
+    (begun,) = (path / "shards").iterdir()
+    assert StoreWriter(path, describe(), asked=ids, samples_per_shard=4).todo == tuple(ids[3:])
+
+    raw = bytearray(begun.read_bytes())
+    raw[-1] ^= 1
+    begun.write_bytes(raw)
+    assert StoreWriter(path, describe(), asked=ids, samples_per_shard=4).todo == tuple(ids)
+    write(path, ids)
+    write(tmp_path / "whole", ids)
+    assert contents(path) == contents(tmp_path / "whole")
+
+
+def test_ids_are_added_in_shards_of_their_own(tmp_path: Path, ids: list[str]) -> None:
+    path = tmp_path / "store"
+    write(path, ids[::2], failures=ids[4:5])  # fifteen clips: the last shard is not full
+    before = {name: raw for name, raw in contents(path).items() if name.startswith("shards/")}
+    writer = write(path, ids, stop_after=5)
+    assert not writer.is_complete
+    writers = [write(path, ids, rank=rank, world_size=2) for rank in (1, 0)]
+    assert writers[1].is_complete
+    after = contents(path)
+    assert before.items() <= after.items()
+    store = FeatureStore.open(path)
+    assert store.ids.tolist() == [name for name in ids[::2] if name != ids[4]] + ids[1::2]
+    assert store.failures == {ids[4]: f"cannot decode {ids[4]}"}
+    for name in ids[1], ids[2], ids[29]:
+        np.testing.assert_array_equal(store.read([name]).motion[0].numpy(), clip(name, "motion")[0])
+    write(path, ids)  # nothing left to do
+    assert contents(path) == after
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, ids: list[str]) -> None:

@@ -68,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"gasm-cast {name}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"gasm-cast {name}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        said = "; ".join(["interrupted", *getattr(interruption, "__notes__", [])])
+        print(f"gasm-cast {name}: {said}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         return 0

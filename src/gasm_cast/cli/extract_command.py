@@ -20,7 +20,9 @@ class Options:
 
     Give a data set (its annotations name the clips) or any folder of videos (their ids are
     then the paths below it, without ending). Stop it whenever you like: the same call goes
-    on. Under torchrun each process takes its part and the store is the same.
+    on. Clips that came since a store was finished are added to it. A clip that is there is not
+    read again: that its file changed is not noticed. Under torchrun each process takes its
+    part and the store is the same.
 
     Exit code 1 says that some clips have no features; they are listed with their reasons.
     """
@@ -45,6 +47,10 @@ class Options:
     """Say what would be done, how large the store becomes and how long it takes; write nothing."""
     json: Path | None = None
     """Write the counts, reasons and times there."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise ValueError(f"limit must be at least 0, got {self.limit}")
 
 
 def run(options: Options) -> int:

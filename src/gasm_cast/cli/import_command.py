@@ -23,6 +23,9 @@ class Options:
     by order. Nothing is unpickled, and nothing is guessed: what does not fit the declared
     axes and grid is refused by name.
 
+    Ids that came since a store was finished are added to it. An id that is there is not read
+    again: that its arrays changed is not noticed.
+
     Exit code 1 says that some ids have no features; they are listed with their reasons, and
     the store keeps them as failures.
     """
@@ -60,6 +63,8 @@ class Options:
     """The same for the motion stream."""
     dtype: Literal["float16", "bfloat16", "float32", "int8"] | None = None
     """How to store; as the files are if not said."""
+    retry_failed: bool = False
+    """Do again the parts of an existing store in which ids were refused."""
     strict: bool = False
     """Write nothing unless every id has both streams."""
     json: Path | None = None
@@ -79,18 +84,21 @@ def run(options: Options) -> int:
     semantic, motion = _streams(options)
     if options.strict:
         with atomic_folder(options.out) as folder:
-            notes = import_features(folder, semantic, motion, dtype=options.dtype)
+            done = import_features(folder, semantic, motion, dtype=options.dtype)
             failures = FeatureStore.open(folder).failures
             if failures:
                 name, reason = next(iter(failures.items()))
                 raise InputError(f"--strict: {len(failures)} ids are refused, the first {name!r}: {reason}")
     else:
-        notes = import_features(options.out, semantic, motion, dtype=options.dtype)
+        done = import_features(
+            options.out, semantic, motion, dtype=options.dtype, retry_failed=options.retry_failed
+        )
     store = FeatureStore.open(options.out)
     num_semantic, num_motion = len(semantic.source.entries), len(motion.source.entries)
     num_common = len(semantic.source.entries.keys() & motion.source.entries.keys())
     counts = {
         "asked": len(store) + len(store.failures),
+        "earlier": done.earlier,
         "stored": len(store),
         "refused": num_common - len(store),
         "without_motion": num_semantic - num_common,
@@ -101,7 +109,9 @@ def run(options: Options) -> int:
         print(f"refused {name}: {reason}", file=sys.stderr)
     if len(store.failures) > MOST_SHOWN:
         print(f"... and {len(store.failures) - MOST_SHOWN} more: failures.jsonl", file=sys.stderr)
-    for note, count in notes.most_common():
+    if store.failures:
+        print("once they are mended, the same call with --retry-failed does them again", file=sys.stderr)
+    for note, count in done.notes.most_common():
         print(f"note: {note} ({count} arrays)")
     for unnamed in (s for s in (semantic, motion) if s.backbone == "unnamed"):
         stream = unnamed.layout.stream
@@ -111,9 +121,11 @@ def run(options: Options) -> int:
         f"{counts['without_motion']} without motion, {counts['without_semantic']} without semantic features; "
         f"{counts['passed_over']} other files passed over"
     )
+    if done.earlier:
+        print(f"{done.earlier} ids were there before and were not read again")
     print(f"store: {options.out}")
     if options.json is not None:
-        values = {**counts, "failures": dict(store.failures), "notes": dict(notes)}
+        values = {**counts, "failures": dict(store.failures), "notes": dict(done.notes)}
         write_text(options.json, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
     return 1 if store.failures else 0
 

@@ -29,6 +29,8 @@ class ExtractionSummary:
     """What an extraction came to: `asked == stored + failed`, over all processes and earlier calls."""
 
     asked: int
+    earlier: int
+    """Of them, those that earlier calls had stored or failed; they were not read again."""
     stored: int
     failures: dict[str, str]
     """Reason by id."""
@@ -51,9 +53,11 @@ class ExtractionSummary:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())
         lines = [
             f"asked {self.asked} = stored {self.stored} + failed {self.failed}",
+            *([f"{self.earlier} were there before and were not read again"] if self.earlier else []),
             f"{self.seconds:.1f} s, {self.clips_per_sec:.1f} clips/s; {shares}",
         ]
-        for title, clips in (("failed", self.failures), ("stored, though parts are damaged", self.damaged)):
+        failed = "failed (once the files are mended, the same call with --retry-failed does them again)"
+        for title, clips in ((failed, self.failures), ("stored, though parts are damaged", self.damaged)):
             if clips:
                 lines.append(f"{title}:")
                 lines += [f"  {name}: {what}" for name, what in itertools.islice(clips.items(), _MOST_SHOWN)]
@@ -77,13 +81,15 @@ def extract(
     retry_failed: bool = False,
     progress: bool = True,
 ) -> ExtractionSummary:
-    """Extract clips into a store, or go on where an earlier call stopped.
+    """Extract clips into a store, or go on where an earlier call stopped, or add clips to a finished one.
+
+    Clips that are there are not read again, even where their files are others by now.
 
     Under torchrun each process writes its own shards, and returns when all of them are
     there: torchrun ends the others as soon as one of them reports failed clips.
 
     Args:
-        sources: The clips, in the order of the store.
+        sources: The clips, in the order of the store; clips that are added come after those there.
         store: Its folder.
         extractor: Backbones and views.
         dtype: How features are stored.
@@ -96,13 +102,14 @@ def extract(
     Raises:
         InputError: if the store holds something else, the disk is full, or failures are to be
             tried again by several processes.
+        KeyboardInterrupt: with a note that says how many clips are kept.
     """
     options = options or PipelineOptions()
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     pipeline = Pipeline(extractor, options)
     damaged: dict[str, str] = {}
     start = time.perf_counter()
-    with StoreWriter(
+    writer = StoreWriter(
         store,
         extractor.description(dtype),
         asked=[source.name for source in sources],
@@ -110,27 +117,36 @@ def extract(
         rank=rank,
         world_size=world_size,
         retry_failed=retry_failed,
-    ) as writer:
-        by_name = {source.name: source for source in sources}
-        groups = [[by_name[name] for name in shard] for shard in writer.todo_by_shard]
-        todo = sum(map(len, groups))
+    )
+    earlier = writer.num_kept
+    by_name = {source.name: source for source in sources}
+    groups = [[by_name[name] for name in shard] for shard in writer.todo_by_shard]
+    todo = sum(map(len, groups))
+    try:
         with (
+            writer,
             ExtractionProgress(todo, pipeline.timing, shown=progress and rank == 0) as bar,
-            contextlib.closing(pipeline.run(groups)) as results,  # ends the processes, whatever happens
+            contextlib.closing(pipeline.run_batches(groups)) as batches,  # ends the processes in any case
         ):
-            for source, features in results:
-                begun = time.perf_counter()
-                reason = _write(writer, source.name, features)
-                pipeline.timing.write_sec += time.perf_counter() - begun
-                if isinstance(features, VideoFeatures) and reason is None and features.flaws:
-                    damaged[source.name] = "; ".join(features.flaws)
-                bar.advance(failed=reason is not None)
+            for batch in batches:
+                for source, features in batch:
+                    begun = time.perf_counter()
+                    reason = _write(writer, source.name, features)
+                    pipeline.timing.write_sec += time.perf_counter() - begun
+                    if isinstance(features, VideoFeatures) and reason is None and features.flaws:
+                        damaged[source.name] = "; ".join(features.flaws)
+                    bar.advance(failed=reason is not None)
+                writer.keep()
+    except KeyboardInterrupt as interruption:
+        interruption.add_note(f"{writer.num_kept} of {len(sources)} clips are kept; the same call goes on")
+        raise
     while world_size > 1 and not writer.is_complete:
         time.sleep(_POLL_SEC)
     seconds = time.perf_counter() - start
     complete = FeatureStore.open(store)
     return ExtractionSummary(
         asked=len(sources),
+        earlier=earlier,
         stored=len(complete),
         failures=dict(complete.failures),
         damaged=damaged,

@@ -8,6 +8,7 @@ workers or processes, nor on where an earlier call was interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -69,6 +70,14 @@ class Pipeline:
         self, groups: Sequence[Sequence[Source]]
     ) -> Generator[tuple[Source, VideoFeatures | Failed], None, None]:
         """Each source with its features, in order; the processes live as long as the iteration."""
+        with contextlib.closing(self.run_batches(groups)) as batches:
+            for batch in batches:
+                yield from batch
+
+    def run_batches(
+        self, groups: Sequence[Sequence[Source]]
+    ) -> Generator[list[tuple[Source, VideoFeatures | Failed]], None, None]:
+        """The same, batch by batch: where the work may be divided without a change of any number."""
         num_workers = self.num_workers
         pool: WorkerPool[Source, Reading] = WorkerPool(
             self.extractor.reader(),
@@ -83,10 +92,10 @@ class Pipeline:
                 readings = [reading for _, reading in batch if isinstance(reading, Reading)]
                 begun = computing.submit(self._compute, readings)
                 if before is not None:
-                    yield from _joined(*before)
+                    yield _joined(*before)
                 before = batch, begun
             if before is not None:
-                yield from _joined(*before)
+                yield _joined(*before)
 
     def run_windows(
         self, path: Path, *, window_sec: float, stride_sec: float
@@ -146,10 +155,9 @@ class Pipeline:
 
 def _joined(
     batch: _Batch, computed: Future[list[VideoFeatures]]
-) -> Iterator[tuple[Source, VideoFeatures | Failed]]:
+) -> list[tuple[Source, VideoFeatures | Failed]]:
     features = iter(computed.result())
-    for source, reading in batch:
-        yield source, reading if isinstance(reading, Failed) else next(features)
+    return [(source, reading if isinstance(reading, Failed) else next(features)) for source, reading in batch]
 
 
 def _tokens(

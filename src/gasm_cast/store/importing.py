@@ -48,21 +48,35 @@ class ImportedStream:
             raise InputError(f"{self.source.where(name)}: {error}") from None
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What an import did."""
+
+    earlier: int
+    """Ids that earlier calls had stored or refused; their arrays were not read again."""
+    notes: Counter[str]
+    """What was done to arrays on the way, in words, and to how many."""
+
+
 def import_features(
-    path: Path, semantic: ImportedStream, motion: ImportedStream, *, dtype: StoredDtype | None = None
-) -> Counter[str]:
+    path: Path,
+    semantic: ImportedStream,
+    motion: ImportedStream,
+    *,
+    dtype: StoredDtype | None = None,
+    retry_failed: bool = False,
+) -> Imported:
     """Write a store of all ids that either stream has; what is refused becomes a failure of the store.
 
-    It goes on where an interrupted import of the same features stopped.
+    It goes on where an interrupted import of the same features stopped, and adds ids to a finished
+    store. Ids that are there are not read again, even where their arrays are others by now.
 
     Args:
         path: The store's folder.
         semantic: The semantic stream.
         motion: The motion stream.
         dtype: How to store; by default as the files are, in the wider dtype if they differ.
-
-    Returns:
-        What was done to arrays on the way, in words, and to how many.
+        retry_failed: Write shards in which ids were refused again, with all their ids.
 
     Raises:
         InputError: if the streams have no id in common, the first clips are all refused, or the
@@ -72,7 +86,8 @@ def import_features(
     names = sorted({*semantic.source.entries, *motion.source.entries})
     description = _survey(semantic, motion, dtype)
     notes: Counter[str] = Counter()
-    with StoreWriter(path, description, asked=names) as writer:
+    with StoreWriter(path, description, asked=names, retry_failed=retry_failed) as writer:
+        earlier = writer.num_kept
         for name in writer.todo:
             try:
                 arranged = [stream.read(name) for stream in streams.values()]
@@ -86,7 +101,7 @@ def import_features(
                 writer.fail(name, f"{where}: {error.reason}")
             else:
                 notes.update(note for each in arranged for note in each.notes)
-    return notes
+    return Imported(earlier, notes)
 
 
 def _survey(semantic: ImportedStream, motion: ImportedStream, dtype: StoredDtype | None) -> StoreDescription:

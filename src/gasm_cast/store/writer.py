@@ -4,23 +4,27 @@ The writer is told beforehand which ids are asked for. Shard k holds the asked i
 `k * samples_per_shard` to `(k + 1) * samples_per_shard - 1`, without those that failed, so
 its bytes depend on nothing else: not on when it was written, nor on how many processes
 share the work (process r writes the shards r, r + world_size, ...). A shard file exists
-when it is complete; `manifest.json` exists when the store is.
+when it is complete; `manifest.json` exists when the store is. Where a store is asked for more
+ids than it has, its shards stay as they are, and the new ids make new shards.
 
 ::
 
     with StoreWriter(path, description, asked=ids) as writer:
         for name in writer.todo:
             writer.add(name, semantic, motion)  # or writer.fail(name, reason)
+            writer.keep()  # an interruption loses nothing before this line
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -33,14 +37,17 @@ from gasm_cast.files import AnyPath
 from gasm_cast.store import manifest
 from gasm_cast.store.completion import complete
 from gasm_cast.store.index import check_ids
-from gasm_cast.store.manifest import TORCH_DTYPES, StoredDtype, StoreDescription
+from gasm_cast.store.manifest import StoreDescription
+from gasm_cast.store.pending import PendingShard, collected_dtype
 from gasm_cast.store.quantization import quantize
-from gasm_cast.store.rows import aligned_empty
-from gasm_cast.store.shards import CutShortError, read_shard, write_shard
+from gasm_cast.store.shards import CutShortError, Shard, read_shard, write_shard
 
 SHARD_BYTES = 64 * 2**20
+BEGUN = ".begun.partial.safetensors"
 MOST_WRITING = 2
 """Shards on their way to disk at a time: one is summed and written while the other is flushed."""
+SAVE_SEC = 60.0
+"""A shard that takes longer to fill is saved so often, for a process that is killed."""
 
 
 class FeaturesError(InputError):
@@ -58,7 +65,8 @@ class StoreWriter:
     Args:
         path: The store's folder; made if absent.
         description: What the features are; must equal that of shards already there.
-        asked: All ids that the finished store answers for, in its order.
+        asked: All ids that the finished store answers for; in its order, but for ids that are added
+            to a store.
         samples_per_shard: Clips a shard; by default as many as make 64 MiB in half precision.
         rank: This process among those that write the store.
         world_size: Number of those processes.
@@ -67,7 +75,7 @@ class StoreWriter:
 
     Raises:
         InputError: if an id occurs twice, or the folder holds something else: another
-            description, other ids, other files; or if several processes are to retry.
+            description, ids that are not asked for, other files; or if several processes are to retry.
     """
 
     def __init__(
@@ -85,16 +93,19 @@ class StoreWriter:
         self.description = description
         self.asked = tuple(asked)
         self.samples_per_shard = samples_per_shard or default_samples_per_shard(description)
-        self.num_shards = -(-len(self.asked) // self.samples_per_shard)
         self._check_request()
-        self._own = range(rank, self.num_shards, world_size)
-        self._position = {name: position for position, name in enumerate(self.asked)}
-        self._done = {shard for shard in range(self.num_shards) if self._is_written(shard)}
+        self._shards = self.path / "shards"
+        there = self._read_shards()
+        self._asked = dict(self._grouped(there))
+        self._own = [shard for shard in self._asked if shard % world_size == rank]
+        self._shard_of = {name: shard for shard, names in self._asked.items() for name in names}
+        self._done = set(there)
         if retry_failed:
-            self._forget_failures(world_size)
-        if len(self._done) < self.num_shards:
+            self._forget_failures(there, world_size)
+        if len(self._done) < len(self._asked):
             (self.path / "manifest.json").unlink(missing_ok=True)  # a shard was lost, or ids are added
-        self._pending: dict[int, _PendingShard] = {}
+        self._pending: dict[int, PendingShard] = {}
+        self._take_up(retry_failed=retry_failed)
         self._pool = ThreadPoolExecutor(MOST_WRITING, "store-writer")
         self._writing: deque[Future[None]] = deque()
 
@@ -110,8 +121,14 @@ class StoreWriter:
         for shard in self._own:
             if shard not in self._done:
                 settled = self._pending[shard].settled if shard in self._pending else ()
-                groups.append(tuple(name for name in self._asked_in(shard) if name not in settled))
+                groups.append(tuple(name for name in self._asked[shard] if name not in settled))
         return tuple(groups)
+
+    @property
+    def num_kept(self) -> int:
+        """Clips that a later call need not do again: those of whole shards, and those on disk beside them."""
+        in_shards = sum(len(self._asked[shard]) for shard in self._done)
+        return in_shards + sum(pending.num_saved for pending in self._pending.values())
 
     @property
     def is_complete(self) -> bool:
@@ -135,17 +152,31 @@ class StoreWriter:
         for stream, tokens in given.items():
             given[stream] = self._checked(name, stream, tokens)
         pending = self._pending_shard(name)
-        pending.add(self._position[name] % self.samples_per_shard, given)
+        pending.add(name, given)
         self._settle(name, pending)
 
     def fail(self, name: str, reason: str) -> None:
         """Record that a clip has no features, and why."""
         pending = self._pending_shard(name)
-        pending.failed[name] = reason
+        pending.fail(name, reason)
         self._settle(name, pending)
 
+    def keep(self) -> None:
+        """What was added up to here is taken up by a later call, if this one does not come to its end.
+
+        To be called where the work may be divided: as the numbers of a clip may depend on its
+        batch, between batches.
+
+        Raises:
+            InputError: if the disk is full.
+        """
+        for shard, pending in self._pending.items():
+            pending.num_kept = len(pending.settled)
+            if time.monotonic() - pending.saved_at > SAVE_SEC:
+                pending.save(self._begun(shard))
+
     def close(self) -> bool:
-        """Wait for the disk; if all shards of all processes are there, complete the store.
+        """Wait for the disk, save what is kept; if all shards of all processes are there, complete the store.
 
         Several processes may do so at once: they write the same bytes.
 
@@ -156,10 +187,15 @@ class StoreWriter:
             self._wait(0)
         finally:
             self._pool.shutdown()
-        if not self.is_complete and all(map(self._is_written, range(self.num_shards))):
-            shards = [read_shard(self._file(shard)) for shard in range(self.num_shards)]
-            failures = {name: reason for shard in shards for name, reason in shard.failed.items()}
-            complete(self.path, self.description, shards, failures)
+        self._save_kept()
+        if not self.is_complete and all(self._file(shard).exists() for shard in self._asked):
+            there = self._read_shards()
+            asked = {number: shard.asked for number, shard in there.items()}
+            if asked == self._asked:
+                failures = {name: reason for shard in there.values() for name, reason in shard.failed.items()}
+                complete(self.path, self.description, list(there.values()), failures)
+            elif asked.keys() >= self._asked.keys():
+                raise InputError(f"{self.path}: another process writes it with other ids; give all the same")
         return self.is_complete
 
     def __enter__(self) -> StoreWriter:
@@ -170,8 +206,10 @@ class StoreWriter:
     ) -> None:
         if kind is None:
             self.close()
-        else:  # shards that are being written are whole and stay; the store stays incomplete
-            self._pool.shutdown()
+            return
+        self._pool.shutdown()  # shards that are being written are whole and stay
+        with contextlib.suppress(InputError):  # a full disk: what ended the writing is to be told
+            self._save_kept()
 
     def _check_request(self) -> None:
         check_ids(self.asked, where=str(self.path))
@@ -187,66 +225,101 @@ class StoreWriter:
                     "the rest to write the store again"
                 )
             raise InputError(f"{self.path} exists and is not a feature store; choose another folder")
-        if self._file(self.num_shards).exists():
-            raise InputError(
-                f"{self.path} holds more ids than the {len(self.asked)} asked for now; choose another "
-                "folder, or take what you need with `gasm-cast store subset`"
-            )
 
     def _file(self, shard: int) -> Path:
-        return self.path / "shards" / f"{shard:05d}.safetensors"
+        return self._shards / f"{shard:05d}.safetensors"
 
-    def _asked_in(self, shard: int) -> tuple[str, ...]:
-        return self.asked[shard * self.samples_per_shard : (shard + 1) * self.samples_per_shard]
+    def _begun(self, shard: int) -> Path:
+        """Where the rows of a shard that is not full are kept; goes when the shard or the store is there."""
+        return self._shards / f".{shard:05d}{BEGUN}"
 
-    def _is_written(self, shard: int) -> bool:
-        """Whether the shard's file is there, whole, and what this writer would write."""
-        if not self._file(shard).exists():
-            return False
-        try:
-            there = read_shard(self._file(shard))
-        except CutShortError:
-            return False
+    def _read_shards(self) -> dict[int, Shard]:
+        """The whole shards that are there, by number.
+
+        Raises:
+            InputError: if one holds other features, or ids that are not asked for.
+        """
+        there: dict[int, Shard] = {}
+        for file in sorted(self._shards.glob("[0-9]*.safetensors")):
+            with contextlib.suppress(CutShortError):
+                there[int(file.stem)] = self._checked_description(read_shard(file))
+        asked = set(self.asked)
+        extra = [name for shard in there.values() for name in shard.asked if name not in asked]
+        if extra:
+            raise InputError(
+                f"{self.path} holds {len(extra)} clips that are not asked for now, {extra[0]!r} for one; ask "
+                "for them too, choose another folder, or take what you need with `gasm-cast store subset`"
+            )
+        return there
+
+    def _checked_description(self, there: Shard) -> Shard:
         asked = json.loads(manifest.canonical_json(self.description.to_json()))
         if found := manifest.difference(there.description, asked):
             raise InputError(
                 f"{self.path} holds other features: {found} (there against now); choose another folder"
             )
-        if there.asked != self._asked_in(shard):
-            raise InputError(
-                f"{there.path} holds other ids than those asked for now (first there: "
-                f"{there.asked[0]!r}, now: {self._asked_in(shard)[0]!r}; {len(there.asked)} against "
-                f"{len(self._asked_in(shard))}); choose another folder and `gasm-cast store merge` the two"
-            )
-        return True
+        return there
 
-    def _forget_failures(self, world_size: int) -> None:
+    def _grouped(self, there: Mapping[int, Shard]) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Number and ids of every shard: those that are there, and among and after them the other ids.
+
+        As every process takes the other ids in the order asked, it does not matter which of the new
+        shards are there already.
+        """
+        in_shards = {name for shard in there.values() for name in shard.asked}
+        others = (name for name in self.asked if name not in in_shards)
+        for number in itertools.count():
+            if number in there:
+                yield number, there[number].asked
+            elif names := tuple(itertools.islice(others, self.samples_per_shard)):
+                yield number, names
+            elif number > max(there, default=-1):
+                return
+
+    def _take_up(self, *, retry_failed: bool) -> None:
+        """Go on with the shards that an interrupted call began."""
+        for file in sorted(self._shards.glob(f".*{BEGUN}")):
+            try:
+                begun = read_shard(file)
+            except InputError:  # damaged, or another process has just finished that shard
+                continue
+            self._checked_description(begun)
+            if retry_failed and begun.failed:  # as with whole shards
+                continue
+            for shard in {self._shard_of.get(name) for name in begun.asked}:
+                if shard in self._own and shard not in self._done:
+                    pending = self._pending.setdefault(
+                        shard, PendingShard.of(self.description, self._asked[shard])
+                    )
+                    with contextlib.suppress(InputError):
+                        pending.take_up(begun)
+
+    def _forget_failures(self, there: Mapping[int, Shard], world_size: int) -> None:
         if world_size > 1:
             raise InputError(
                 f"{self.path}: one process alone can retry failed clips, since it removes shards that "
                 f"others count on, got {world_size} processes; call --retry-failed once without torchrun"
             )
-        for shard in sorted(self._done):
-            if read_shard(self._file(shard)).failed:
+        for shard in there:
+            if there[shard].failed:
                 self._file(shard).unlink()
                 self._done.remove(shard)
 
-    def _pending_shard(self, name: str) -> _PendingShard:
-        if name not in self._position:
+    def _pending_shard(self, name: str) -> PendingShard:
+        shard = self._shard_of.get(name)
+        if shard is None:
             raise InputError(f"{self.path}: id {name!r} was not asked for")
-        shard = self._position[name] // self.samples_per_shard
         if shard not in self._own:
             raise InputError(f"{self.path}: id {name!r} belongs to another process")
-        if shard not in self._pending:
-            self._pending[shard] = _PendingShard.of(self.description, len(self._asked_in(shard)))
-        pending = self._pending[shard]
-        if shard in self._done or name in pending.settled:
+        if shard not in self._done and shard not in self._pending:
+            self._pending[shard] = PendingShard.of(self.description, self._asked[shard])
+        if shard in self._done or name in self._pending[shard].settled:
             raise InputError(f"{self.path}: id {name!r} is already there; each clip is written once")
-        return pending
+        return self._pending[shard]
 
     def _checked(self, name: str, stream: str, tokens: Tensor) -> Tensor:
         spec, num_views = self.description.specs[stream], self.description.num_views
-        dtype = _collected_dtype(self.description.dtype)
+        dtype = collected_dtype(self.description.dtype)
         shape = (num_views, spec.grid.num_tokens, spec.width)
         if tuple(tokens.shape) not in ([shape, shape[1:]] if num_views == 1 else [shape]):
             reason = (
@@ -267,26 +340,30 @@ class StoreWriter:
             raise FeaturesError(name, stream, reason)
         return tokens.reshape(shape)
 
-    def _settle(self, name: str, pending: _PendingShard) -> None:
-        pending.settled.add(name)
-        shard = self._position[name] // self.samples_per_shard
-        if len(pending.settled) < len(self._asked_in(shard)):
+    def _settle(self, name: str, pending: PendingShard) -> None:
+        if not pending.is_full:
             return
-        del self._pending[shard]
         self._wait(MOST_WRITING - 1)
+        shard = self._shard_of[name]
         self._writing.append(self._pool.submit(self._write, shard, pending))
+        del self._pending[shard]
         self._done.add(shard)
+
+    def _save_kept(self) -> None:
+        for shard, pending in self._pending.items():
+            if pending.num_kept > pending.num_saved:
+                pending.save(self._begun(shard))
 
     def _wait(self, num_shards: int) -> None:
         """Until no more than so many shards are on their way to disk."""
         while len(self._writing) > num_shards:
             self._writing.popleft().result()
 
-    def _write(self, shard: int, pending: _PendingShard) -> None:
-        asked = self._asked_in(shard)
+    def _write(self, shard: int, pending: PendingShard) -> None:
+        asked = self._asked[shard]
         tensors: dict[str, Tensor] = {}
         relative_error: dict[str, float] = {}
-        for stream, rows in pending.rows().items():
+        for stream, rows in pending.rows(asked).items():
             if self.description.dtype == "int8":
                 quantized = quantize(rows)
                 tensors[stream] = quantized.tokens
@@ -303,48 +380,12 @@ class StoreWriter:
             failed={name: pending.failed[name] for name in asked if name in pending.failed},
             relative_error=relative_error,
         )
-
-
-@dataclass
-class _PendingShard:
-    """Rows that wait until their shard is full."""
-
-    buffers: dict[str, Tensor]
-    """Each stream's rows `[samples, views, tokens, width]`, at the place of their id."""
-    settled: set[str]
-    failed: dict[str, str]
-    filled: np.ndarray
-
-    @classmethod
-    def of(cls, description: StoreDescription, num_samples: int) -> _PendingShard:
-        dtype = _collected_dtype(description.dtype)
-        buffers = {
-            stream: aligned_empty(
-                (num_samples, description.num_views, spec.grid.num_tokens, spec.width), dtype
-            )
-            for stream, spec in description.specs.items()
-        }
-        return cls(buffers, set(), {}, np.zeros(num_samples, bool))
-
-    def add(self, place: int, tokens: Mapping[str, Tensor]) -> None:
-        for stream, buffer in self.buffers.items():
-            buffer[place].copy_(tokens[stream])
-        self.filled[place] = True
-
-    def rows(self) -> dict[str, Tensor]:
-        """Each stream's rows `[samples * views, tokens, width]` in order, without those that failed."""
-        kept = slice(None) if self.filled.all() else torch.from_numpy(self.filled)
-        return {stream: buffer[kept].flatten(0, 1) for stream, buffer in self.buffers.items()}
+        self._begun(shard).unlink(missing_ok=True)
 
 
 def default_samples_per_shard(description: StoreDescription) -> int:
     """Clips that make a shard of about 64 MiB: large reads and writes, little to lose."""
     return max(1, SHARD_BYTES // (description.view_bytes * description.num_views))
-
-
-def _collected_dtype(stored: StoredDtype) -> torch.dtype:
-    """Of rows that wait for their shard: int8 is quantised when the shard is full."""
-    return torch.float32 if stored == "int8" else TORCH_DTYPES[stored]
 
 
 def _as_tensor(values: Tensor | np.ndarray) -> Tensor:
