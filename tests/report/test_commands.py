@@ -75,6 +75,23 @@ def test_one_recipe_alone_cannot_be_compared(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_is_named_twice_counts_once(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run("ours")
+    (runs,) = read_groups([run, run / ".." / "ours"]).values()
+    assert len(runs) == 1
+    assert cli.main(["compare", str(run), str(run)]) == 2
+    assert "these are all of one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "paper"])
+def test_a_call_without_runs_is_refused(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--out", str(tmp_path / "out")]) == 2
+    assert "name one run folder or more" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_report_lies_in_the_run_unless_told_otherwise(make_run: MakeRun, tmp_path: Path) -> None:
     ours, theirs = make_run("ours"), make_run("linear", kind="linear", skill=1.0)
     assert cli.main(["report", str(ours)]) == 0

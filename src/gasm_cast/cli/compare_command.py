@@ -48,8 +48,7 @@ def run(options: Options) -> int:
     groups = read_groups(options.paths, options.split)
     if len(groups) < 2:
         raise InputError(
-            "compare needs runs of two recipes that differ in more than the seed; "
-            f"got {len(options.paths)} of {len(groups)}"
+            "compare needs runs of two recipes that differ in more than the seed; these are all of one"
         )
     comparisons = compare_groups(groups)
     records = [comparison.record for comparison in comparisons]

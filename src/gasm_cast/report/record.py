@@ -112,17 +112,20 @@ def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, li
     A variant of a finished study has the name that the study gives it. Other groups, and a
     study's base, are named by their kind of model, and where two share it, by the folder of
     their first run as well. Names that are still the same are told apart by the hash of the
-    recipe; runs of a group with several, by their seed.
+    recipe; runs of a group with several, by their seed. A run that is named twice counts once.
 
     Args:
         paths: Run folders; a study's folder stands for all of its runs.
         split: Split to report; the recipe's validation split by default.
 
     Raises:
-        InputError: as :func:`read_run`.
+        InputError: if there is no run, or as :func:`read_run`.
     """
+    folders = {path.resolve(): path for path in itertools.chain.from_iterable(map(_run_folders, paths))}
+    if not folders:
+        raise InputError("name one run folder or more; `gasm-cast runs list` shows those in runs/")
     by_hash: dict[str, list[RunSummary]] = {}
-    for path in itertools.chain.from_iterable(map(_run_folders, paths)):
+    for path in folders.values():
         run = read_run(path, split)
         by_hash.setdefault(run.seedless_hash, []).append(run)
     names = _names([runs[0] for runs in by_hash.values()])
