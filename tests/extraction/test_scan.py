@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.video.odd_files import BAD, GOOD, cut, encode, flip_bytes, numbered_pictures, textured_pictures
 
-from gasm_cast.annotations import read_annotations, write_annotations
+from gasm_cast.annotations import read_annotations, video_files, write_annotations
 from gasm_cast.cli import main
 from gasm_cast.errors import InputError
 from gasm_cast.extraction.scanning import Scan, scan
@@ -121,6 +121,35 @@ def test_a_file_that_hangs_is_given_up(tmp_path: Path, video: Path) -> None:
     assert given_up.subject == str(tmp_path / "hang.webm")
     assert given_up.detail == "timed out after 2 s"
     assert [path.name for path in result.files] == ["a.webm"]
+
+
+def test_links_that_lead_nowhere_or_in_a_circle(tmp_path: Path, video: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    shutil.copy(video, tmp_path / "a" / "1.webm")
+    (tmp_path / "a" / "gone.webm").symlink_to(tmp_path / "nowhere.webm")
+    (tmp_path / "self").symlink_to(".")
+    (tmp_path / "a" / "to-b").symlink_to("../b")
+    (tmp_path / "b" / "to-a").symlink_to("../a")
+    for folder in (tmp_path, tmp_path / "a"):  # as a folder per class, and as a folder of videos
+        (gone,) = (finding for finding in run(folder).findings if finding.kind == "unreadable")
+        assert (Path(gone.subject).name, gone.detail) == ("gone.webm", "No such file or directory")
+        matched = run(folder, decode=False)
+        assert found(matched)["no file for id"] == ["gone"]
+    assert sorted(video_files(tmp_path)) == [
+        tmp_path / "a" / "1.webm",
+        tmp_path / "a" / "gone.webm",
+        tmp_path / "b" / "to-a" / "1.webm",
+        tmp_path / "b" / "to-a" / "gone.webm",
+    ]
+
+
+def test_every_two_files_of_one_id_are_found(tmp_path: Path, video: Path) -> None:
+    for name in ("1.webm", "1.mkv", "2.webm", "2.mkv", "3.webm"):
+        shutil.copy(video, tmp_path / name)
+    result = run(tmp_path, decode=False)
+    assert found(result) == {"id of two files": ["1.webm", "2.webm"]}
+    assert result.has_problems
 
 
 def test_the_command_shows_writes_and_exits(

@@ -34,8 +34,8 @@ def test_a_folder_names_clips_by_their_path_without_ending(tmp_path: Path) -> No
 
 
 def test_two_files_of_one_id_are_refused(tmp_path: Path) -> None:
-    touch(tmp_path, "a.webm", "a.mp4")
-    with pytest.raises(InputError, match="share the id 'a'"):
+    touch(tmp_path, "a.webm", "a.mp4", "b.mp4", "b.mkv")
+    with pytest.raises(InputError, match=r"files share 2 id\(s\): a.mp4 and a.webm would both be 'a'"):
         sources_in_folder(tmp_path)
 
 

@@ -61,6 +61,17 @@ def test_windows_say_what_was_lost_of_them(tmp_path: Path) -> None:
     assert "truncated: frames end" in last
 
 
+def test_a_part_without_frames_is_one_window_that_says_so(tmp_path: Path) -> None:
+    path = encode(tmp_path / "gap.mkv", textured_pictures(48), stamp=lambda index: index + 36 * (index >= 24))
+    windows = list(cut_windows(path, VIEWS, window_sec=1.0, stride_sec=0.5))
+    spans = [(window.start_sec, window.end_sec) for window in windows]
+    shown = [(0, 1), (0.5, 1.5), (1, 2), (1.5, 2.5)], [(4.5, 5.5), (5, 6), (5.5, 6.5), (6, 7)]
+    np.testing.assert_allclose(spans, [*shown[0], (2, 5), *shown[1]], atol=2e-3)
+    (gap,) = (window for window in windows if not window.frames)
+    assert gap is windows[4]
+    assert gap.flaws == ("no frame in this part of the file",)
+
+
 def test_strides_that_would_skip_frames_are_refused(long: Path) -> None:
     for window_sec, stride_sec in ((4.0, 5.0), (4.0, 0.0), (-1.0, -1.0)):
         with pytest.raises(InputError, match="stride"):

@@ -24,13 +24,18 @@ def is_video(path: Path) -> bool:
 
 
 def video_files(folder: Path) -> list[Path]:
-    """Videos below `folder`, at any depth, sorted by their path; hidden files are passed over."""
-    found = [
-        Path(root, name)
-        for root, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if not name.startswith(".") and is_video(Path(name))
-    ]
+    """Videos below `folder`, at any depth, sorted by their path; hidden files are passed over.
+
+    Links to folders are followed, but not to one that they lie in.
+    """
+    found: list[Path] = []
+    above: dict[str, frozenset[str]] = {}
+    for root, inner, names in os.walk(folder, followlinks=True):
+        real = {name: os.path.realpath(os.path.join(root, name)) for name in inner}
+        within = above.pop(root, frozenset()) | {os.path.realpath(root)}
+        inner[:] = [name for name in inner if real[name] not in within]
+        above |= {os.path.join(root, name): within for name in inner}
+        found += [Path(root, name) for name in names if not name.startswith(".") and is_video(Path(name))]
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 

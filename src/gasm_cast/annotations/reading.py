@@ -165,6 +165,7 @@ def _without_repeats(
 ) -> list[int]:
     """Rows that are the first of their id; another label or another file under one id is an error."""
     first_of: dict[str, int] = {}
+    second_of: dict[str, int] = {}
     for number, row in enumerate(rows):
         first = first_of.setdefault(row.clip_id, number)
         if labels[first] != labels[number]:
@@ -173,8 +174,12 @@ def _without_repeats(
                 f"{class_names[labels[number]]!r}; keep one"
             )
         if rows[first].file != row.file:
-            raise InputError(
-                f"{source}: id {row.clip_id!r} stands for two files, {rows[first].file} and {row.file}; "
-                f"rename one"
-            )
+            second_of.setdefault(row.clip_id, number)
+    if second_of:
+        (clip_id, second), *others = second_of.items()
+        so_do = f" (so do {', '.join(repr(other) for other, _ in others)})" if others else ""
+        raise InputError(
+            f"{source}: id {clip_id!r} stands for two files, {rows[first_of[clip_id]].file} and "
+            f"{rows[second].file}{so_do}; rename one"
+        )
     return list(first_of.values())

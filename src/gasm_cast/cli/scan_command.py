@@ -19,8 +19,8 @@ class Options:
     """Audit a data set before anything is spent on it.
 
     Finds ids without file, files without label, empty, unreadable, damaged and truncated
-    files, videos shorter than a clip, odd frame rates, turned pictures, ids and contents
-    in two splits, and classes without clips.
+    files, videos shorter than a clip, odd frame rates, turned pictures, two files of one
+    name, ids and contents in two splits, and classes without clips.
 
     Exit code 1 says that some clips would be missing, damaged or in two splits; 2 that the
     annotations themselves cannot be read.

@@ -99,8 +99,8 @@ class Pipeline:
 
     def run_windows(
         self, path: Path, *, window_sec: float, stride_sec: float
-    ) -> Iterator[tuple[Window, VideoFeatures]]:
-        """Features of the windows of a long video, in this process and in order of time.
+    ) -> Iterator[tuple[Window, VideoFeatures | None]]:
+        """Features of the windows of a long video that have frames, in this process and in order of time.
 
         Raises:
             InputError: as :func:`cut_windows`, and VideoError if the video gives no frames.
@@ -108,8 +108,9 @@ class Pipeline:
         reader = self.extractor.reader()
         windows = cut_windows(path, reader.samplings, window_sec=window_sec, stride_sec=stride_sec)
         while batch := list(itertools.islice(windows, self.videos_a_batch)):
-            readings = [reader.compute(window.frames) for window in batch]
-            yield from zip(batch, self._compute(readings), strict=True)
+            readings = [reader.compute(window.frames) for window in batch if window.frames]
+            features = iter(self._compute(readings))
+            yield from ((window, next(features) if window.frames else None) for window in batch)
 
     @property
     def num_workers(self) -> int:

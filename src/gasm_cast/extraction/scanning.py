@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Literal, get_args
@@ -29,7 +29,7 @@ from gasm_cast.annotations import (
     video_files,
 )
 from gasm_cast.errors import InputError
-from gasm_cast.extraction.sources import sources_in_folder
+from gasm_cast.extraction.sources import files_by_id
 from gasm_cast.extraction.workers import Failed, WorkerPool
 from gasm_cast.video import VideoError, VideoInfo, inspect_video
 
@@ -39,6 +39,7 @@ Problem = Literal[
     "unreadable",
     "gave up",
     "damaged or truncated",
+    "id of two files",
     "id in two splits",
     "same video in two splits",
 ]
@@ -84,7 +85,7 @@ class FileReport:
     path: Path
     num_bytes: int
     digest: str
-    """SHA-256 of the whole file."""
+    """SHA-256 of the whole file; empty where it cannot be read."""
     video: VideoInfo | None
     reason: str = ""
 
@@ -134,6 +135,8 @@ def scan(
         InputError: if the annotations themselves cannot be read.
     """
     tables = _tables(path, video_folder)
+    if not decode:  # which would tell of links that lead nowhere
+        tables = [_with_files_that_exist(table) for table in tables]
     used = sorted({file for table in tables for file in table.paths if file is not None})
     files: dict[Path, FileReport] = {}
     findings = [
@@ -163,9 +166,12 @@ def scan(
 
 def inspect_file(path: Path) -> FileReport:
     """Hash and decode one file; runs in a worker."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        num_bytes = os.fstat(file.fileno()).st_size
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            num_bytes = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        return FileReport(path, 0, "", None, error.strerror or str(error))
     try:
         return FileReport(path, num_bytes, digest, inspect_video(path))
     except VideoError as error:
@@ -176,13 +182,17 @@ def _tables(path: Path, video_folder: Path | None) -> list[ClipTable]:
     try:
         splits = available_splits(path)
     except InputError:
-        if not path.is_dir() or not video_files(path):
+        found = files_by_id(path) if path.is_dir() else {}
+        if not found:
             raise
-        sources = sources_in_folder(path)
-        labels = np.full(len(sources), UNLABELLED, dtype=np.int64)
-        names, files = (source.name for source in sources), (source.path for source in sources)
-        return [ClipTable(tuple(names), labels, tuple(files), (), "all")]
+        labels = np.full(len(found), UNLABELLED, dtype=np.int64)
+        return [ClipTable(tuple(found), labels, tuple(first for first, *_ in found.values()), (), "all")]
     return [read_annotations(path, split, video_folder) for split in splits]
+
+
+def _with_files_that_exist(table: ClipTable) -> ClipTable:
+    paths = tuple(file if file is not None and os.path.exists(file) else None for file in table.paths)
+    return replace(table, paths=paths)
 
 
 def _all_files(path: Path, video_folder: Path | None) -> list[Path]:
@@ -198,8 +208,13 @@ def _join(tables: Sequence[ClipTable], present: Sequence[Path], used: set[Path])
     # Annotations may name a folder from the root, and a person from where they are.
     real = functools.cache(Path.resolve)
     listed = {(real(file.parent), file.name) for file in used}
+    is_plain = not tables[0].class_names
     for file in present:
-        if (real(file.parent), file.name) not in listed:
+        if (real(file.parent), file.name) in listed or not os.path.exists(file):
+            continue
+        if is_plain:  # each file is a clip of its own, unless another has its id
+            yield Finding("id of two files", str(file), "another file has this name before the ending")
+        else:
             yield Finding("file without label", str(file))
 
 
@@ -214,7 +229,8 @@ def _about(report: FileReport) -> Iterator[Finding]:
     """What is remarkable about one file by itself."""
     name = str(report.path)
     if report.video is None:
-        yield Finding("unreadable" if report.num_bytes else "empty file", name, report.reason)
+        is_empty = report.digest and not report.num_bytes
+        yield Finding("empty file" if is_empty else "unreadable", name, report.reason)
         return
     if report.video.flaws:
         yield Finding("damaged or truncated", name, "; ".join(report.video.flaws))

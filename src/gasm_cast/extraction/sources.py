@@ -38,17 +38,24 @@ def sources_in_folder(folder: Path) -> list[Source]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of videos")
-    found: dict[str, Path] = {}
-    for path in video_files(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise InputError(
-                f"{found[name]} and {path} would share the id {name!r}; rename one, or list clips in a CSV"
-            )
-        found[name] = path
+    found = files_by_id(folder)
+    if shared := {name: paths for name, paths in found.items() if len(paths) > 1}:
+        name, (first, second, *_) = next(iter(shared.items()))
+        raise InputError(
+            f"{folder}: files share {len(shared)} id(s): {first.name} and {second.name} would both be "
+            f"{name!r}; rename one of each (`gasm-cast scan` lists them), or list clips in a CSV"
+        )
     if not found:
         raise InputError(f"{folder}: no videos in it")
-    return [Source(name, path) for name, path in found.items()]
+    return [Source(name, path) for name, (path,) in found.items()]
+
+
+def files_by_id(folder: Path) -> dict[str, list[Path]]:
+    """Every video file below a folder under its id: its path below the folder, without ending."""
+    found: dict[str, list[Path]] = {}
+    for path in video_files(folder):
+        found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return found
 
 
 def sources_of_tables(tables: Iterable[ClipTable]) -> list[Source]:

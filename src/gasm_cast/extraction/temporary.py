@@ -55,7 +55,8 @@ def temporary_window_stores(
     """Windows of a long video in small stores, each gone when the next is asked for.
 
     Yields:
-        A store, and the window that each of its ids stands for.
+        A store, and the window that each of its ids stands for; windows without frames are
+        among its failures.
 
     Raises:
         InputError: if the windows are wrong; VideoError if the video gives no frames.
@@ -66,8 +67,11 @@ def temporary_window_stores(
         while chunk := list(itertools.islice(windows, _WINDOWS_A_STORE)):
             named = {f"{window.start_sec:.3f}": window for window, _ in chunk}
             with StoreWriter(store, pipeline.extractor.description(dtype), asked=list(named)) as writer:
-                for name, (_, features) in zip(named, chunk, strict=True):
-                    writer.add(name, features.semantic, features.motion)
+                for name, (window, features) in zip(named, chunk, strict=True):
+                    if features is None:
+                        writer.fail(name, "; ".join(window.flaws))
+                    else:
+                        writer.add(name, features.semantic, features.motion)
             yield FeatureStore.open(store), named
             shutil.rmtree(store)
 

@@ -32,6 +32,7 @@ class Window:
     start_sec: float
     end_sec: float
     frames: Mapping[Sampling, UInt8[np.ndarray, "frames size size 3"]]
+    """Empty for a part in which no frame is shown."""
     flaws: tuple[str, ...]
     """What is wrong with this part of the file; that the file ends early is said of windows at its end."""
 
@@ -53,7 +54,7 @@ def cut_windows(
 
     They start at 0, stride, 2 * stride ... as long as they fit into the video. If its end is
     then not covered, one more window ends with it; a video shorter than a window gives one.
-    Windows in which no frame is shown are left out.
+    Windows in a row in which no frame is shown are given as one, without frames.
 
     Args:
         path: The video.
@@ -87,8 +88,11 @@ def cut_windows(
                 if recent and recent[-1].time_sec >= start:
                     yield _window(recent, samplings, (start, start + window_sec), lost)
                     start, covered = start + stride_sec, start + window_sec
-                else:  # nothing is shown for longer than a window: go on where something is
-                    start += stride_sec * max(1, (time - window_sec - start) // stride_sec)
+                else:  # one part for all windows without a frame: a jump of the clock would give millions
+                    last = start + stride_sec * ((time - window_sec - start) // stride_sec)
+                    flaws = ("no frame in this part of the file", *describe_flaws(lost, 0.0))
+                    yield Window(start, last + window_sec, {}, flaws)
+                    start = last + stride_sec
             while recent and recent[0].time_sec < min(start, time - window_sec):
                 recent.popleft()
             squares: dict[tuple[int, Crop], np.ndarray] = {}
