@@ -47,7 +47,8 @@ class Answer:
     """The part; None for the whole video."""
     flaws: str
     """What was lost of it, where parts could not be decoded."""
-    probabilities: Float[np.ndarray, " classes"]
+    probabilities: Float[np.ndarray, " classes"] | None
+    """None for a part in which there is no frame."""
     layers_used: Int[np.ndarray, " views"] | None
     """Exchange layers that its views took, where the model may stop early."""
     class_names: tuple[str, ...]
@@ -55,6 +56,8 @@ class Answer:
 
     def best(self, top: int = 5) -> list[tuple[str, float]]:
         """The most probable classes with their probabilities, the lower index first on a tie."""
+        if self.probabilities is None:
+            return []
         order = (-self.probabilities).argsort(kind="stable")[:top]
         return [(self.class_names[index], float(self.probabilities[index])) for index in order]
 
@@ -242,26 +245,26 @@ class Classifier:
 
     def _score(self, store: FeatureStore, parts: Mapping[str, Part]) -> Iterator[Answer]:
         """Answers for all that a store holds."""
-        model, names, ids = self.loaded.model, self.loaded.class_names, list(parts)
-        precision = resolve_precision("auto", self.device)
+        ids = [name for name in parts if name not in store.failures]
+        scored = dict(zip(ids, self._scores(store, ids), strict=True)) if ids else {}
+        for name, part in parts.items():
+            probabilities, layers = scored.get(name, (None, None))
+            yield Answer(*part, probabilities, layers, self.loaded.class_names)
+
+    def _scores(
+        self, store: FeatureStore, ids: Sequence[str]
+    ) -> Iterator[tuple[Float[np.ndarray, " classes"], Int[np.ndarray, " views"] | None]]:
+        """Probabilities, and layers taken where the model may stop early."""
+        model, num_views, device = self.loaded.model, store.num_views, self.device
+        precision = resolve_precision("auto", device)
         if self.exit_confidence is None:
-            scores = score(
-                model, store, ids, num_views=store.num_views, device=self.device, precision=precision
-            )
-            for name, probabilities in zip(ids, scores.probabilities, strict=True):
-                yield Answer(*parts[name], probabilities, None, names)
+            scores = score(model, store, ids, num_views=num_views, device=device, precision=precision)
+            yield from ((probabilities, None) for probabilities in scores.probabilities)
             return
         early = score_early(
-            model,
-            store,
-            ids,
-            self.exit_confidence,
-            num_views=store.num_views,
-            device=self.device,
-            precision=precision,
+            model, store, ids, self.exit_confidence, num_views=num_views, device=device, precision=precision
         )
-        for name, probabilities, layers in zip(ids, early.probabilities, early.layers_used, strict=True):
-            yield Answer(*parts[name], probabilities, layers, names)
+        yield from zip(early.probabilities, early.layers_used, strict=True)
 
 
 def predict(

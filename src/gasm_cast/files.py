@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gasm_cast.errors import InputError
@@ -113,6 +113,44 @@ def append_text(path: Path, text: str) -> None:
     """
     with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
         file.write(text)
+
+
+@contextlib.contextmanager
+def growing_text(path: Path) -> Iterator[Callable[[str], None]]:
+    """Give what adds UTF-8 text to a new file: for results that come slowly, so that none is lost.
+
+    Raises:
+        InputError: if the file cannot be written, now or later.
+    """
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115
+
+    def add(text: str) -> None:
+        with _disk_errors(path):
+            file.write(text)
+            file.flush()
+
+    try:
+        yield add
+    finally:
+        with contextlib.suppress(OSError):  # a full disk, which was said before
+            file.close()
+
+
+def require_writable(path: Path) -> None:
+    """Refuse before a long computation what could not be written after it.
+
+    Raises:
+        InputError: as :func:`atomic_path`.
+    """
+    if path in STANDARD_OUTPUT or (path.exists() and not path.is_file() and not path.is_dir()):
+        return
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent).close()
 
 
 @contextlib.contextmanager

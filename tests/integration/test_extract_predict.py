@@ -2,8 +2,12 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import torch
 from tests.extraction.conftest import write_clip, write_long_clip
 from tests.video.odd_files import cut, encode, textured_pictures
 
-from gasm_cast.classifying import predict
+from gasm_cast.classifying import Classifier, predict
 from gasm_cast.cli import main
 from gasm_cast.config import (
     DataConfig,
@@ -202,6 +206,7 @@ def test_predict_from_python_says_what_the_command_says(data: Path, run: Run, tm
 
     failures: dict[str, str] = {}
     (answer,) = predict(str(run.path), [video, broken], failures=failures)
+    assert answer.probabilities is not None
     np.testing.assert_allclose(answer.probabilities, said["probabilities"], atol=1e-6)
     assert (answer.video, answer.best(1)[0][0]) == (str(video), said["class"])
     assert set(failures) == {str(broken)}
@@ -282,6 +287,69 @@ def test_windows_of_a_long_video_are_those_clips(data: Path, run: Run, tmp_path:
     with open(tmp_path / "said.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(float(row["start"]), float(row["end"])) for row in rows] == [(0, 4), (3, 7), (6, 10)]
+
+
+def test_a_part_without_frames_is_a_row_with_its_reason(
+    data: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamp = lambda index: index + 36 * (index >= 24)  # noqa: E731
+    video = encode(tmp_path / "gap.mkv", textured_pictures(48), stamp=stamp)
+    files = ["--csv", str(tmp_path / "said.csv"), "--json", str(tmp_path / "said.json"), "--top", "1"]
+    windows = ["--window-sec", "2", "--exit-confidence", "0.5"]
+    assert main(["predict", str(run.path), str(video), *windows, *files]) == 1
+    with open(tmp_path / "said.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["start"], row["end"]) for row in rows if not row["class"]] == [("2.000", "5.000")]
+    assert [row["flaws"] for row in rows if not row["score"]] == ["no frame in this part of the file"]
+    said = json.loads((tmp_path / "said.json").read_text())["predictions"]
+    assert [part["span_sec"] for part in said if part["probabilities"] is None] == [[2, 5]]
+    assert len(said) == len(rows) > 3
+    assert f"{video}  2.00 to 5.00 s  (no frame in this part of the file)\n" in capsys.readouterr().out
+
+
+def test_rows_are_written_as_they_come(
+    data: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = write_long_clip(tmp_path / "long.webm", seeds=(1, 2), num_frames=60)
+    monkeypatch.setattr("gasm_cast.extraction.temporary._WINDOWS_A_STORE", 2)
+    scored = Classifier._scores
+    calls = iter(range(2))
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return scored(*arguments)
+
+    monkeypatch.setattr(Classifier, "_scores", interrupted)
+    command = ["predict", str(run.path), str(long), "--window-sec", "2", "--top", "1"]
+    assert main([*command, "--csv", str(tmp_path / "said.csv")]) == 130
+    with open(tmp_path / "said.csv", newline="") as file:
+        assert [row["start"] for row in csv.DictReader(file)] == ["0.000", "1.000"]
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_what_cannot_be_written_is_said_before_videos_are_read(
+    data: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(Classifier, "answers", lambda *_, **__: pytest.fail("videos were read"))
+    video = str(data / "annotations" / "videos" / "0.webm")
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "below"):
+        assert main(["predict", str(run.path), video, f"--{form}", str(path)]) == 2
+
+
+def test_a_reader_who_has_seen_enough_does_not_end_the_files(data: Path, run: Run, tmp_path: Path) -> None:
+    videos = [str(data / "annotations" / "videos" / f"{name}.webm") for name in range(3)]
+    command = [sys.executable, "-m", "gasm_cast", "predict", str(run.path), *videos]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*command, "--csv", str(tmp_path / "said.csv")], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, b"Broken pipe" in done.stderr) == (0, False)
+    with open(tmp_path / "said.csv", newline="") as file:
+        assert {row["video"] for row in csv.DictReader(file)} == set(videos)
 
 
 def test_early_exit_says_where_the_model_stopped(data: Path, run: Run, tmp_path: Path) -> None:

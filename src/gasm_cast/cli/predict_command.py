@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import io
 import json
+import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +33,8 @@ class Options:
     Long videos: with --window-sec each part of a video is classified by itself, and the
     CSV file says what happens when.
 
-    Exit code 1 says that some videos could not be read; they are listed with their reasons.
+    Exit code 1 says that some videos, or parts of them, could not be read; they are listed
+    with their reasons.
     """
 
     path: Positional[Path]
@@ -56,7 +61,7 @@ class Options:
     """Where to compute."""
     pipeline: PipelineOptions = field(default_factory=PipelineOptions)
     csv: Path | None = None
-    """Write video, start, end, class, score, flaws of the file there, one row for each class shown."""
+    """Write video, start, end, class, score, flaws of the file there as they come, one row a class shown."""
     json: Path | None = None
     """Write all probabilities there, and all else that is shown."""
 
@@ -72,8 +77,9 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Predict; 1 if some videos could not be read."""
+    """Predict; 1 if some videos, or parts of them, could not be read."""
     from gasm_cast.classifying import Classifier, EarlyExit, find_videos
+    from gasm_cast.files import growing_text, require_writable
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     find_videos(options.videos)  # names that are wrong are told before backbones are loaded
@@ -90,29 +96,44 @@ def run(options: Options) -> int:
         print(f"the model's features were made in {precision}; these differ by rounding", file=sys.stderr)
     if classifier.storage.assumed:
         print(classifier.storage.assumed, file=sys.stderr)
+    if options.json is not None:
+        require_writable(options.json)
     answers: list[Answer] = []
     failures: dict[str, str] = {}
-    for answer in classifier.answers(
-        options.videos,
-        window_sec=options.window_sec,
-        stride_sec=options.stride_sec,
-        pipeline=options.pipeline,
-        failures=failures,
-        progress=True,
-    ):
-        print(_described(answer, options.top))
-        answers.append(answer)
-    flops = classifier.exit_flops
-    early = EarlyExit.of_answers(answers, flops) if flops is not None and answers else None
+    with contextlib.nullcontext() if options.csv is None else growing_text(options.csv) as add_text:
+        if add_text is not None:
+            add_text(_as_csv([["video", "start", "end", "class", "score", "flaws"]]))
+        for answer in classifier.answers(
+            options.videos,
+            window_sec=options.window_sec,
+            stride_sec=options.stride_sec,
+            pipeline=options.pipeline,
+            failures=failures,
+            progress=True,
+        ):
+            if add_text is not None:
+                add_text(_as_csv(_rows(answer, options.top)))
+            answers.append(answer)
+            _show(_described(answer, options.top), options)
+    flops, answered = classifier.exit_flops, [answer for answer in answers if answer.layers_used is not None]
+    early = EarlyExit.of_answers(answered, flops) if flops is not None and answered else None
     if early is not None:
-        print(early)
+        _show(str(early), options)
     for video, reason in failures.items():
         print(f"{video}: not read: {reason}", file=sys.stderr)
-    if options.csv is not None:
-        _write_csv(options.csv, answers, options.top)
     if options.json is not None:
         _write_json(options.json, answers, failures, early, classifier.loaded.class_names)
-    return 1 if failures else 0
+    return 1 if failures or any(answer.probabilities is None for answer in answers) else 0
+
+
+def _show(text: str, options: Options) -> None:
+    """Print at once; a reader who has seen enough (`| head`) does not end what is written to files."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        if options.csv is None and options.json is None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _described(answer: Answer, top: int) -> str:
@@ -123,18 +144,17 @@ def _described(answer: Answer, top: int) -> str:
     return "\n".join([f"{answer.video}{span}{layers}{flaws}", *rows])
 
 
-def _write_csv(path: Path, answers: Sequence[Answer], top: int) -> None:
-    import csv
+def _rows(answer: Answer, top: int) -> Iterator[list[str]]:
+    """Lines of the CSV file: one for each class shown, or one without class where there was no frame."""
+    span = ["", ""] if answer.span_sec is None else [f"{end:.3f}" for end in answer.span_sec]
+    shown = [[name, f"{score:.6f}"] for name, score in answer.best(top)] or [["", ""]]
+    yield from ([answer.video, *span, *cells, answer.flaws] for cells in shown)
 
-    from gasm_cast.files import atomic_path
 
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["video", "start", "end", "class", "score", "flaws"])
-        for answer in answers:
-            span = ("", "") if answer.span_sec is None else [f"{end:.3f}" for end in answer.span_sec]
-            for name, score in answer.best(top):
-                writer.writerow([answer.video, *span, name, f"{score:.6f}", answer.flaws])
+def _as_csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 def _write_json(
@@ -150,8 +170,8 @@ def _write_json(
         {
             "video": answer.video,
             "span_sec": answer.span_sec,
-            "class": answer.best(1)[0][0],
-            "probabilities": answer.probabilities.tolist(),
+            "class": next((name for name, _ in answer.best(1)), None),
+            "probabilities": None if answer.probabilities is None else answer.probabilities.tolist(),
             "flaws": answer.flaws,
             "layers_used": None if answer.layers_used is None else int(answer.layers_used.max()),
         }
