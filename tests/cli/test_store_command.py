@@ -65,11 +65,12 @@ def test_export_import_and_merge_lead_back(store: Path, capsys: pytest.CaptureFi
     folder = store.parent
     assert main(["store", "export", str(store), "--out", str(folder / "files"), "--form", "h5"]) == 0
     files = [str(folder / "files" / f"{stream}.h5") for stream in ("semantic", "motion")]
+    assert ", ".join(files) in capsys.readouterr().out
     options = ["--semantic-grid", "2x2", "--motion-grid", "3"]
     assert main(["import", *files, "--out", str(folder / "back"), *options]) == 0
     assert "8 ids: 8 stored, 0 refused" in capsys.readouterr().out
 
-    (folder / "some.txt").write_text("clip-3\nclip-0\n\nclip-8\n")
+    (folder / "some.txt").write_text("clip-3\nclip-0\n\nclip-8\n", encoding="utf-8-sig")
     (folder / "others.txt").write_text("".join(f"clip-{number}\n" for number in (1, 2, 4, 5, 6, 7)))
     for name in ("some", "others"):
         arguments = ["--ids", str(folder / f"{name}.txt"), "--out", str(folder / name)]

@@ -283,6 +283,12 @@ class TestRefusals:
             "semantic/9.npy: holds Python objects, which are never unpickled; save plain arrays or tensors"
         )
 
+    @pytest.mark.parametrize("suffix", [".npy", ".npz"])
+    def test_text(self, folders: tuple[Path, Path], refused: Any, suffix: str) -> None:
+        (folders[0] / "9.npy").unlink()
+        (folders[0] / f"9{suffix}").write_text("no array")
+        assert "9" + suffix + ": not written by numpy, whatever its name" in refused()
+
     def test_code_in_a_checkpoint_is_never_run(self, folders: tuple[Path, Path], refused: Any) -> None:
         class Evil:
             def __reduce__(self) -> tuple[Any, ...]:

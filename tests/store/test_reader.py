@@ -277,3 +277,9 @@ def test_a_store_is_written_and_opened_by_a_path_as_text(tmp_path: Path) -> None
     assert FeatureStore.open(path).path == Path(path)
     with pytest.raises(InputError, match="nothing is not a feature store"):
         FeatureStore.open("nothing")
+
+
+def test_an_id_that_is_no_list_is_refused(tmp_path: Path, ids: list[str]) -> None:
+    write(tmp_path / "store", ids)
+    with pytest.raises(InputError, match=rf"ids are a list, got the text '{ids[0]}'; for one clip \['"):
+        FeatureStore.open(tmp_path / "store").read(ids[0])

@@ -85,6 +85,10 @@ def test_what_cannot_be_merged_is_refused(tmp_path: Path, ids: list[str]) -> Non
         merge([a], tmp_path / "c")
     with pytest.raises(InputError, match="lacks 1 of 2 ids: 'nobody'"):
         subset(a, [ids[0], "nobody"], tmp_path / "merged")
+    with pytest.raises(InputError, match="no ids are asked of"):
+        subset(a, [], tmp_path / "merged")
+    with pytest.raises(InputError, match="no stores to merge"):
+        merge([], tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 

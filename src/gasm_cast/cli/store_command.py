@@ -153,7 +153,8 @@ def _export(options: Export) -> int:
 
     store = FeatureStore.open(options.path)
     export(store, options.out, options.form)
-    print(f"{len(store)} clips: {options.out}/semantic, {options.out}/motion")
+    suffix = ".h5" if options.form == "h5" else ""
+    print(f"{len(store)} clips: {options.out}/semantic{suffix}, {options.out}/motion{suffix}")
     return 0
 
 
@@ -171,7 +172,7 @@ def _subset(options: Subset) -> int:
     from gasm_cast.store.transfer import subset
 
     try:
-        lines = options.ids.read_text(encoding="utf-8").splitlines()
+        lines = options.ids.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{options.ids}: cannot read ids: {error}") from None
     subset(FeatureStore.open(options.path), [line.strip() for line in lines if line.strip()], options.out)

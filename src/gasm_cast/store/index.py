@@ -48,8 +48,10 @@ class Index:
             where: The store's name, for the message.
 
         Raises:
-            InputError: if an id is not there.
+            InputError: if an id is not there, or the ids are no list.
         """
+        if isinstance(ids, str):
+            raise InputError(f"ids are a list, got the text {ids!r}; for one clip [{ids!r}]")
         asked = np.array(ids, dtype=np.str_)
         place = np.searchsorted(self.ids, asked, sorter=self._order)
         positions = np.append(self._order, -1)[place]  # -1: after the last

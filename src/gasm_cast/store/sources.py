@@ -64,11 +64,12 @@ class Source:
         ) as error:
             if isinstance(error, InputError):
                 raise InputError(f"{where}: {error}") from None
-            objects = "allow_pickle" in str(error)
-            first_line = str(error).partition("\n")[0]
-            raise InputError(
-                f"{where}: {_OBJECTS if objects else f'cut short or damaged: {first_line}'}"
-            ) from None
+            reason = f"cut short or damaged: {str(error).partition(chr(10))[0]}"
+            if "Object arrays" in str(error):
+                reason = _OBJECTS
+            elif "pickled (object) data" in str(error):  # numpy's word for all that it did not write
+                reason = "not written by numpy, whatever its name; save it with numpy.save"
+            raise InputError(f"{where}: {reason}") from None
         return _as_tensor(array, where)
 
     def where(self, name: str) -> str:

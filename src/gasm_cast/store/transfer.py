@@ -22,9 +22,11 @@ def merge(stores: Sequence[FeatureStore], path: Path) -> None:
     An id that failed in one store and has features in another is no failure any more.
 
     Raises:
-        InputError: if the stores' features are of different making, shape or dtype, if an id has
-            features in two of them, or if `path` is not empty.
+        InputError: if there are none, if their features are of different making, shape or dtype, if an
+            id has features in two of them, or if `path` is not empty.
     """
+    if not stores:
+        raise InputError("no stores to merge; name them: gasm-cast store merge STORE STORE --out MERGED")
     first = stores[0]
     for other in stores[1:]:
         if found := difference(first.description.to_json(), other.description.to_json()):
@@ -48,8 +50,10 @@ def subset(store: FeatureStore, ids: Collection[str], path: Path) -> None:
     """Write a store of some clips of another, in its order; failures that are asked for stay failures.
 
     Raises:
-        InputError: if an id is neither there nor a failure, or `path` is not empty.
+        InputError: if there are no ids, one is neither there nor a failure, or `path` is not empty.
     """
+    if not ids:
+        raise InputError(f"no ids are asked of {store.path}; list at least one")
     failures = {name: store.failures[name] for name in ids if name in store.failures}
     wanted = set(ids) - failures.keys()
     store.rows(sorted(wanted))
