@@ -3,6 +3,8 @@ import dataclasses
 import inspect
 import itertools
 import math
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,10 @@ def test_every_option_is_described(config: type) -> None:
         if isinstance(statement, ast.AnnAssign):
             assert isinstance(following, ast.Expr), ast.unparse(statement)
             assert isinstance(following.value, ast.Constant)
+
+
+def test_a_model_that_does_not_exist_is_refused_from_python_too() -> None:
+    # In a process of its own, since in tests jaxtyping's hook would refuse the type first.
+    code = "from gasm_cast.config import ModelConfig; ModelConfig(kind='foo')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "InputError: kind must be one of gasm-cast, linear, " in done.stderr

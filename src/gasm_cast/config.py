@@ -179,6 +179,9 @@ class ModelConfig:
     peer: PeerConfig = field(default_factory=PeerConfig)
 
     def __post_init__(self) -> None:
+        kinds = typing.get_args(ModelKind)
+        if self.kind not in kinds:
+            raise InputError(f"kind must be one of {', '.join(kinds)}, got {self.kind!r}")
         _require_positive(self, "semantic_pool")
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.models.conftest import KINDS, Maker
+from tests.models.conftest import KINDS, MOTION, SEMANTIC, Maker
 from torch import Tensor, nn
 
-from gasm_cast.config import ModelKind
+from gasm_cast.config import ModelConfig, ModelKind
 from gasm_cast.errors import InputError
 from gasm_cast.geometry import Grid, StreamSpec
-from gasm_cast.models import FusionModel, Prediction
+from gasm_cast.models import FusionModel, Prediction, build_model
 
 MakeTokens = Callable[..., tuple[Tensor, Tensor]]
 
@@ -181,7 +181,7 @@ def test_weights_and_statistics_survive_saving(
 def test_a_model_without_attention_says_so(
     make_model: Maker, make_tokens: MakeTokens, kind: ModelKind
 ) -> None:
-    with pytest.raises(InputError, match=f"{kind!r} has no attention to show"):
+    with pytest.raises(InputError, match=f"{kind!r} has no attention to show.*--model gasm-cast"):
         make_model(kind).attend(*make_tokens())
     with pytest.raises(InputError, match=f"{kind!r} has no early heads"):
         make_model(kind).predict_early(*make_tokens(), confidence=0.5)
@@ -238,3 +238,8 @@ def test_tokens_of_another_shape_are_refused(make_model: Maker, make_tokens: Mak
         ValueError, match=r"expected tokens \[batch, 32, 24\] for a 2x4x4 grid, got \[3, 31, 24\]"
     ):
         make_model("linear")(semantic[:, 1:], motion)
+
+
+def test_a_model_of_no_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one class"):
+        build_model(ModelConfig(kind="linear"), semantic=SEMANTIC, motion=MOTION, num_classes=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gasm_cast.config import ModelConfig
+from gasm_cast.errors import InputError
 from gasm_cast.geometry import StreamSpec
 from gasm_cast.models.attentive_probe import AttentiveProbe
 from gasm_cast.models.bottleneck_tokens import BottleneckTokens
@@ -34,8 +35,10 @@ def build_model(
         num_groups: Coarse groups of the classes, for `head.coarse_layers`; 0 without.
 
     Raises:
-        ValueError: if the configuration does not fit the features.
+        ValueError: if the configuration does not fit the features, or there are no classes.
     """
+    if num_classes < 1:
+        raise InputError(f"a model needs at least one class to tell, got {num_classes=}")
     task = Task(semantic, motion, num_classes, num_groups)
     match config.kind:
         case "gasm-cast":

@@ -130,7 +130,10 @@ class FusionModel(nn.Module, ABC):
         Raises:
             InputError: if this model has none to show.
         """
-        raise InputError(f"model {self.config.kind!r} has no attention to show; gasm-cast has")
+        raise InputError(
+            f"model {self.config.kind!r} has no attention to show; train one that has: "
+            "`gasm-cast fit VIDEOS --out OTHER --model gasm-cast`, or a recipe with model.kind = 'gasm-cast'"
+        )
 
     def predict_early(
         self,
