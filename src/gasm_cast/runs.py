@@ -31,6 +31,9 @@ from gasm_cast.files import append_text, is_partial, write_text
 
 _PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "lightning-fabric", "transformers")
 
+LOCK = ".lock"
+"""File that the process which trains a run holds."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -164,7 +167,7 @@ class Run:
 
 def _may_precede(inner: Path, beside: Collection[str]) -> bool:
     """Whether something may lie in a folder that holds no run yet, as what a killed process left there."""
-    return inner.name in {"environment.json", *beside} or is_partial(inner)
+    return inner.name in {"environment.json", LOCK, *beside} or is_partial(inner)
 
 
 def _logged(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

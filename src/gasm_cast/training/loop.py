@@ -17,6 +17,7 @@ from rich.console import Console
 from gasm_cast.runs import Run
 from gasm_cast.training.devices import launch, repeatable
 from gasm_cast.training.interruption import Interruption
+from gasm_cast.training.locking import alone_in
 from gasm_cast.training.progress import Stopwatch
 from gasm_cast.training.recording import Recorder, TrainingResult
 from gasm_cast.training.setup import set_up
@@ -45,14 +46,20 @@ def train(
         How the run ended; the same for a run that was finished before.
 
     Raises:
-        InputError: if recipe, annotations and store do not belong together, or the disk is full.
+        InputError: if recipe, annotations and store do not belong together, the disk is full, or
+            another process trains this run.
         TrainingDivergedError: at the first loss or gradient that is not finite.
         KeyboardInterrupt: after a signal, with the checkpoint written.
     """
     recipe, training = run.recipe, run.recipe.training
     fabric = launch(training)
     recorder = Recorder(run, console, is_first=fabric.is_global_zero)
-    with repeatable(training.deterministic), Interruption(fabric) as interruption, recorder:
+    with (
+        alone_in(run.path, fabric),
+        repeatable(training.deterministic),
+        Interruption(fabric) as interruption,
+        recorder,
+    ):
         data, clips, learner, card = set_up(
             fabric, recipe, recorder.say, found=run.data, begins=not has_checkpoint(run)
         )

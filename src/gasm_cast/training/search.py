@@ -102,9 +102,11 @@ def search(
         The best recipe.
 
     Raises:
-        InputError: if no trial is asked for, the folder holds another search, or no trial came to
-            its end.
+        InputError: if no trial is asked for, the folder is a run's or holds another search, or no
+            trial came to its end.
     """
+    if (folder / "config.toml").exists():
+        raise InputError(f"{folder} holds a run, and a search makes runs of its own; choose another --out")
     if num_trials < 1:
         raise InputError(f"a search needs one trial or more, got {num_trials}")
     printer = console or Console(quiet=True)

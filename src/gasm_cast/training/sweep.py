@@ -30,6 +30,7 @@ from gasm_cast.files import write_text
 from gasm_cast.training.batches import TrainingClips
 from gasm_cast.training.candidates import Candidate, with_held_out
 from gasm_cast.training.devices import launch, repeatable
+from gasm_cast.training.locking import alone_in
 from gasm_cast.training.race import Race
 from gasm_cast.training.setup import read_data
 from gasm_cast.training.validation import Accuracy
@@ -64,8 +65,10 @@ def sweep(
 
     Raises:
         InputError: if recipe, annotations and store do not belong together, the precision is
-            fp16, or every candidate diverged.
+            fp16, the folder is a run's or another process writes there, or every candidate diverged.
     """
+    if (folder / "config.toml").exists():
+        raise InputError(f"{folder} holds a run, and a sweep makes runs of its own; choose another --out")
     printer = console or Console(quiet=True)
 
     def say(line: str) -> None:
@@ -79,7 +82,7 @@ def sweep(
         raise InputError("a sweep trains in one process; start it without torchrun and with num_devices = 1")
     start = time.perf_counter()
     num_epochs = shared.training.num_epochs
-    with repeatable(shared.training.deterministic):
+    with alone_in(folder, fabric), repeatable(shared.training.deterministic):
         data = read_data(shared, with_validation=False)
         clips = TrainingClips(data.store, data.learn, shared, rank=0, num_processes=1)
         begins = not (folder / "sweep.pt").exists()
