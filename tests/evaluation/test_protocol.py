@@ -180,6 +180,22 @@ def test_clips_that_were_trained_on_are_warned_of(
     assert "13 of 13 clips of split 'train' are training clips" in capsys.readouterr().err
 
 
+def test_an_evaluation_with_other_settings_is_replaced_with_a_word(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    for _ in range(2):
+        evaluate_command(Options(path=run.path))
+    assert "in the place of" not in capsys.readouterr().out
+    evaluate_command(Options(path=run.path, views=1))
+    assert "an evaluation made otherwise: views a clip 2, now 1\n" in capsys.readouterr().out
+    other = Path(shutil.copytree(run.recipe.data.annotations, tmp_path / "other"))
+    rows = json.loads((other / "validation.json").read_text())
+    (other / "validation.json").write_text(json.dumps(rows[1:]))
+    evaluate_command(Options(path=run.path, views=1, annotations=other))
+    assert "clips asked for 14, now 13; other clips or labels\n" in capsys.readouterr().out
+
+
 def test_they_are_those_of_the_run_whatever_annotations_are_scored(
     make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,10 +99,13 @@ def run(options: Options) -> int:
         held_out=_held_out(data, store) if own_data and data.held_out else None,
     )
     if fabric.is_global_zero:
+        replaced = protocol.find_replaced(evaluation, folder)
         written = protocol.write(evaluation, folder, as_csv=options.csv)
         _warn_of_shared_clips(table, data, annotations)
         _print(evaluation.record)
         print(f"written to {written}")
+        if replaced:
+            print(f"  in the place of an evaluation made otherwise: {'; '.join(replaced)}")
         if options.json is not None:
             write_text(options.json, json.dumps(evaluation.headline, indent=2) + "\n")
     return 0 if evaluation.complete else 1

@@ -26,7 +26,7 @@ from gasm_cast.evaluation.scoring import score
 from gasm_cast.evaluation.summary import Classes, summarize
 from gasm_cast.files import write_text
 from gasm_cast.models.checkpoints import LoadedModel
-from gasm_cast.predictions import Predictions, write_csv, write_predictions
+from gasm_cast.predictions import Predictions, read_predictions, write_csv, write_predictions
 from gasm_cast.runs import Run
 from gasm_cast.store import FeatureStore, crops_of
 
@@ -208,6 +208,28 @@ def ask(table: ClipTable, store: FeatureStore) -> AskedClips:
         f"{store.path} has none of the {asked.num_asked} clips of split {table.split!r} "
         f"(first {asked.missing[0].id}); extract them, or name the store that holds them"
     )
+
+
+def find_replaced(evaluation: Evaluation, run: Run) -> list[str]:
+    """What the split's evaluation that lies in the run has otherwise, in words; empty if there is none."""
+    folder, record = run.evaluation(evaluation.record["split"]), evaluation.record
+    try:
+        before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        scored, now = read_predictions(folder / "predictions.parquet"), evaluation.predictions
+    except (FileNotFoundError, ValueError):  # damaged is as good as none: it is to be replaced
+        return []
+    found = [
+        f"{words} {before[key]}, now {record[key]}"
+        for key, words in (
+            ("num_views", "views a clip"),
+            ("crops", "crops"),
+            ("num_asked", "clips asked for"),
+        )
+        if key in before and before[key] != record[key]
+    ]
+    if dict(zip(scored.ids, scored.labels, strict=True)) != dict(zip(now.ids, now.labels, strict=True)):
+        found.append("other clips or labels")
+    return found
 
 
 def write(evaluation: Evaluation, run: Run, *, as_csv: bool = False) -> Path:
