@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gasm_cast.evaluation import metrics
 from gasm_cast.evaluation.intervals import wilson
+from gasm_cast.evaluation.summary import Classes, summarize
 
 
 @st.composite
@@ -144,3 +145,11 @@ def test_group_probabilities_are_sums_over_classes() -> None:
     probabilities = np.array([[0.1, 0.2, 0.3, 0.4]])
     grouped = metrics.group_probabilities(probabilities, np.array([1, 0, 1, 0]), 2)
     np.testing.assert_allclose(grouped, [[0.6, 0.4]])
+
+
+def test_verb_groups_that_are_the_classes_again_are_left_out() -> None:
+    probabilities, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
+    own = summarize(probabilities, [], labels, Classes.of_names(("fight", "calm")))
+    assert own["groups"] == []
+    shared = summarize(probabilities, [], labels, Classes.of_names(("Lifting a", "Lifting b")))
+    assert [group["num_classes"] for group in shared["groups"]] == [2]

@@ -76,6 +76,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return write_page(paths, folder / "report.html", num_clips=3)
 
 
+def test_classes_that_are_their_own_verb_groups_are_shown_once(tmp_path: Path) -> None:
+    names = ("fight", "calm", "run", "walk", "sit", "stand")
+    own = write_run(tmp_path / "own", names=names, group_of_class=range(6), group_names=names)
+    page = write_page([own], tmp_path / "own.html", num_clips=0)
+    assert "Verb group" not in page.text
+    assert "Top-5" in page.text
+    assert page.text.count("Accuracy by layer") == 1
+    few = write_run(tmp_path / "few", names=names[:2], group_of_class=range(2), group_names=names[:2])
+    assert "Top-5" not in write_page([few], tmp_path / "few.html", num_clips=0).text
+
+
 @pytest.fixture(scope="module")
 def page_of_seeds(tmp_path_factory: pytest.TempPathFactory) -> Page:
     """Three seeds of a model, three of a second and one of a third."""

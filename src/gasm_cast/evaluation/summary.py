@@ -119,7 +119,12 @@ def _layers(
 
 
 def _groups(correct: Bool[np.ndarray, " clips"], labels: Labels, classes: Classes) -> list[dict[str, Any]]:
-    """Accuracy over the clips of each verb group; groups without clips are left out."""
+    """Accuracy over the clips of each verb group; groups without clips are left out.
+
+    There are none where every class is a group of its own, as classes that are no sentences are.
+    """
+    if classes.num_groups == len(classes.names):
+        return []
     group_labels = classes.group_of_class[labels]
     return [
         {

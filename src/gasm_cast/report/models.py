@@ -39,6 +39,24 @@ class ModelSummary:
         return self.first.class_names
 
     @property
+    def has_verb_groups(self) -> bool:
+        """Whether verb groups are more than the classes again, as they are where names are no sentences."""
+        return any(group["num_classes"] > 1 for group in self.metrics["groups"])
+
+    @property
+    def has_top5(self) -> bool:
+        """Whether top-5 accuracy tells anything: of five classes or fewer it is always 100%."""
+        return len(self.class_names) > 5
+
+    @property
+    def layers(self) -> Sequence[Mapping[str, Any]]:
+        """Scores of each layer; what answers verb groups answers classes, where both are the same."""
+        layers: Sequence[Mapping[str, Any]] = self.metrics["layers"]
+        if self.has_verb_groups:
+            return layers
+        return [{**layer, "top1": layer["top1"] or layer["group_top1"]} for layer in layers]
+
+    @property
     def top1_of_seeds(self) -> list[float]:
         """Top-1 accuracy of each run."""
         return [run.metrics["top1"]["value"] for run in self.runs]

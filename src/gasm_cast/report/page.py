@@ -149,7 +149,7 @@ def _classes(primary: ModelSummary, marked: Sequence[ModelSummary]) -> dict[str,
     names_in_row = {r: f"{row[0]}\n{row[1]}" for r, row in enumerate(confused.rows)}
     return {
         "classes": views.classes(primary, marked),
-        "verb_groups": views.verb_groups(primary, marked),
+        "verb_groups": views.verb_groups(primary, marked) if primary.has_verb_groups else [],
         "confusion": _figure(
             figures.confusion(matrix, primary.class_names, order),
             "Confusion matrix",
@@ -199,11 +199,11 @@ def _figure(figure: Figure, title: str, caption: str) -> dict[str, Any]:
 
 
 def _layer_figures(model: ModelSummary) -> list[dict[str, Any]]:
-    layers = model.metrics["layers"]
+    scales = [("top1", "classes"), ("group_top1", "verb groups")]
     made = []
-    for key, what in (("top1", "classes"), ("group_top1", "verb groups")):
+    for key, what in scales if model.has_verb_groups else scales[:1]:
         # A layer that was trained on verb groups has no answer in classes; one point is no course.
-        shown = [layer for layer in layers if layer[key] is not None]
+        shown = [layer for layer in model.layers if layer[key] is not None]
         if len(shown) < 2:
             continue
         values = ", ".join(f"{layer['name']} {views.percent(layer[key]['value'])}%" for layer in shown)

@@ -94,6 +94,8 @@ def write_paper(
             ours=tables.escape_latex(ours),
             ours_macro=macro_name(ours),
             several_seeds=models[0].num_seeds > 1,
+            has_top5=models[0].has_top5,
+            has_verb_groups=models[0].has_verb_groups,
             streams={stream: _cited(name) for stream, name in models[0].first.backbones.items() if name},
             dataset=tables.escape_latex(models[0].first.dataset),
             is_comparable=is_comparable(
@@ -141,7 +143,7 @@ def main_table(models: Sequence[ModelSummary]) -> Table:
                 statistics.fmean(top1),
                 None if single else statistics.stdev(top1),
                 (low, high) if single else None,
-                model.metrics["top5"]["value"],
+                model.metrics["top5"]["value"] if model.has_top5 else None,
                 model.metrics["mean_class_accuracy"]["value"],
             )
         )

@@ -37,7 +37,8 @@ def draw(models: Sequence[ModelSummary]) -> dict[str, Figure]:
         "reliability": figures.reliability(metrics["calibration"]["bins"], ours.name),
     }
     if len(metrics["layers"]) > 1:
-        drawn["layers"] = figures.layer_accuracy({ours.name: metrics["layers"]}, "group_top1")
+        key = "group_top1" if ours.has_verb_groups else "top1"
+        drawn["layers"] = figures.layer_accuracy({ours.name: ours.layers}, key)
     return drawn
 
 
