@@ -12,7 +12,8 @@ from gasm_cast.runs import Run, commit_of
 def test_a_run_is_taken_up_by_an_equal_recipe_only(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", Recipe())
     assert Run.create(tmp_path / "run", Recipe()) == run == Run.open(tmp_path / "run")
-    with pytest.raises(InputError, match="holds a run of another recipe"):
+    differs = r"another recipe: training\.seed is 0 there and 1 here; choose another"
+    with pytest.raises(InputError, match=differs):
         Run.create(tmp_path / "run", Recipe(training=TrainingConfig(seed=1)))
 
 

@@ -383,6 +383,21 @@ def to_table(config: Any) -> dict[str, Any]:
     return table
 
 
+def flat_table(config: Any) -> dict[str, Any]:
+    """The same values by dotted key, as flags and `--sweep` name them."""
+    flat: dict[str, Any] = {}
+
+    def add(table: Mapping[str, Any], prefix: str) -> None:
+        for key, value in table.items():
+            if isinstance(value, Mapping):
+                add(value, f"{prefix}{key}.")
+            else:
+                flat[prefix + key] = value
+
+    add(to_table(config), "")
+    return flat
+
+
 def to_toml(config: Any) -> str:
     """`config` as TOML text that :func:`read_recipe` reads back to an equal object."""
     lines: list[str] = []

@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from gasm_cast import __version__
-from gasm_cast.config import DataConfig, Recipe, config_hash, read_recipe, to_toml
+from gasm_cast.config import DataConfig, Recipe, config_hash, flat_table, read_recipe, to_toml
 from gasm_cast.errors import InputError
 from gasm_cast.files import append_text, is_partial, write_text
 
+_MOST_SHOWN = 5
 _PACKAGES = ("torch", "numpy", "av", "opencv-python-headless", "lightning-fabric", "transformers")
 
 LOCK = ".lock"
@@ -67,9 +68,16 @@ class Run:
         if (path / "config.toml").exists():
             run = cls.open(path)
             if run.recipe != recipe:
+                there, asked = flat_table(run.recipe), flat_table(recipe)
+                differing = [
+                    f"{key} is {there.get(key)!r} there and {asked.get(key)!r} here"
+                    for key in there | asked
+                    if there.get(key) != asked.get(key)
+                ]
+                more = f" and {len(differing) - _MOST_SHOWN} more" * (len(differing) > _MOST_SHOWN)
                 raise InputError(
-                    f"{path} holds a run of another recipe ({config_hash(run.recipe)}, this one is "
-                    f"{config_hash(recipe)}); choose another --out or remove the folder"
+                    f"{path} holds a run of another recipe: {'; '.join(differing[:_MOST_SHOWN])}{more}; "
+                    "choose another --out or remove the folder"
                 )
             return run
         if path.exists() and not (

@@ -3,10 +3,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gasm_cast.config import ModelKind
+from gasm_cast.config import ModelKind, read_recipe, to_toml
 from gasm_cast.report import read_groups, read_run
 
 from .conftest import write_run
@@ -40,6 +41,21 @@ def test_models_have_the_names_of_their_study_and_all_names_differ(tmp_path: Pat
         f"linear (probe) ({hashes[1]})",
         "linear (other)",
     ]
+
+
+def test_settings_that_do_not_change_a_model_do_not_part_its_runs(tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / f"seed-{seed}", seed=seed) for seed in (0, 1)]
+
+    def change(**training: Any) -> None:
+        config = paths[1] / "config.toml"
+        recipe = read_recipe(config)
+        data = replace(recipe.data, annotations=tmp_path / "seed-1" / ".." / "annotations")
+        config.write_text(to_toml(replace(recipe, data=data, training=replace(recipe.training, **training))))
+
+    change(tracker="wandb", validate_every=0)
+    assert [len(runs) for runs in read_groups(paths).values()] == [2]
+    change(weight_decay=0.0)
+    assert [len(runs) for runs in read_groups(paths).values()] == [1, 1]
 
 
 @pytest.mark.parametrize(

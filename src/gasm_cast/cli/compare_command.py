@@ -22,7 +22,8 @@ class Options:
     """Paired differences between runs, on the same clips.
 
     The first run is compared with each of the others. Runs whose recipes differ in the seed
-    only count as one model, trained several times. Prints the table; with --out also writes
+    only, or in what no model depends on such as the tracker, count as one model, trained
+    several times. Prints the table; with --out also writes
     it as Markdown, CSV and LaTeX, the clips on which the models differ, and a page that shows
     them.
     """

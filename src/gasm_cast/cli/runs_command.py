@@ -108,10 +108,10 @@ def _compare(options: Compare) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from gasm_cast.config import to_table
+    from gasm_cast.config import flat_table
 
     runs = _open(options.paths)
-    recipes = [_flat(to_table(folder.recipe)) for folder in runs]
+    recipes = [flat_table(folder.recipe) for folder in runs]
     keys = dict.fromkeys(key for recipe in recipes for key in recipe)
     different = [key for key in keys if len({_text(recipe.get(key)) for recipe in recipes}) > 1]
     summaries = [summarize(folder) for folder in runs]
@@ -234,13 +234,6 @@ def _state(folder: Run, epochs: Sequence[Mapping[str, Any]]) -> str:
     best = next(epoch["epoch"] for epoch in reversed(epochs) if epoch["is_best"])
     stopped_early = training.patience and epochs[-1]["epoch"] - best >= training.patience
     return "stopped early" if stopped_early else "unfinished"
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _cell(key: str, value: Any) -> str:

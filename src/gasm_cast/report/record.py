@@ -28,7 +28,8 @@ class RunSummary:
     path: Path
     recipe: Recipe
     annotations: Path
-    """Where they lie by now."""
+    store: Path
+    """Where both lie by now."""
     split: str
     metrics: Mapping[str, Any]
     """The content of metrics.json."""
@@ -50,6 +51,15 @@ class RunSummary:
     def seedless_hash(self) -> str:
         """Hash of the recipe without its seed: equal for runs that differ in nothing else."""
         return config_hash(replace(self.recipe, training=replace(self.recipe.training, seed=0)))
+
+    @property
+    def model_hash(self) -> str:
+        """The same without what cannot change the model: equal for runs of one model with several seeds."""
+        data = replace(self.recipe.data, store=self.store.resolve(), annotations=self.annotations.resolve())
+        training = replace(
+            self.recipe.training, seed=0, tracker="none", validate_every=0, checkpoint_every_steps=0
+        )
+        return config_hash(replace(self.recipe, data=data, training=training))
 
     @cached_property
     def row_of(self) -> Mapping[str, int]:
@@ -96,6 +106,7 @@ def read_run(path: Path, split: str | None = None) -> RunSummary:
         path=path,
         recipe=run.recipe,
         annotations=run.data.annotations,
+        store=run.data.store,
         split=split,
         metrics=_read_json(folder / "metrics.json"),
         predictions=read_predictions(folder / "predictions.parquet"),
@@ -127,7 +138,7 @@ def read_groups(paths: Sequence[Path], split: str | None = None) -> dict[str, li
     by_hash: dict[str, list[RunSummary]] = {}
     for path in folders.values():
         run = read_run(path, split)
-        by_hash.setdefault(run.seedless_hash, []).append(run)
+        by_hash.setdefault(run.model_hash, []).append(run)
     names = _names([runs[0] for runs in by_hash.values()])
     groups = {}
     for name, runs in zip(names, by_hash.values(), strict=True):
