@@ -190,6 +190,19 @@ def test_what_was_kept_of_a_shard_is_taken_up(
     assert contents(path) == contents(tmp_path / "whole")
 
 
+def test_what_was_kept_is_taken_up_among_other_ids(tmp_path: Path, ids: list[str]) -> None:
+    with StoreWriter(tmp_path / "store", describe(), asked=ids[:8], samples_per_shard=8) as writer:
+        for name in ids[1:5]:
+            writer.add(name, clip(name, "semantic"), clip(name, "motion"))
+        writer.keep()
+    asked = [*ids[1:3], ids[20], *ids[3:5]]  # one is new, and some are asked for no more
+    with StoreWriter(tmp_path / "store", describe(), asked=asked, samples_per_shard=3) as writer:
+        assert writer.todo == (ids[20],)  # the second shard is full already
+        writer.add(ids[20], clip(ids[20], "semantic"), clip(ids[20], "motion"))
+    write(tmp_path / "whole", asked, samples_per_shard=3)
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
 def test_a_slow_shard_is_saved_meanwhile_for_a_process_that_is_killed(
     tmp_path: Path, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

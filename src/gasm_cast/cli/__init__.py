@@ -115,5 +115,6 @@ def _help() -> str:
             *lines,
             "",
             "`gasm-cast COMMAND --help` tells more; start with `gasm-cast demo`.",
+            "`--json -` writes JSON to standard output, and all else to standard error.",
         ]
     )

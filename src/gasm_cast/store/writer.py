@@ -97,17 +97,17 @@ class StoreWriter:
         self._shards = self.path / "shards"
         there = self._read_shards()
         self._asked = dict(self._grouped(there))
-        self._own = [shard for shard in self._asked if shard % world_size == rank]
+        self._own = {shard: names for shard, names in self._asked.items() if shard % world_size == rank}
         self._shard_of = {name: shard for shard, names in self._asked.items() for name in names}
         self._done = set(there)
         if retry_failed:
             self._forget_failures(there, world_size)
         if len(self._done) < len(self._asked):
             (self.path / "manifest.json").unlink(missing_ok=True)  # a shard was lost, or ids are added
-        self._pending: dict[int, PendingShard] = {}
-        self._take_up(retry_failed=retry_failed)
         self._pool = ThreadPoolExecutor(MOST_WRITING, "store-writer")
         self._writing: deque[Future[None]] = deque()
+        self._pending: dict[int, PendingShard] = {}
+        self._take_up(retry_failed=retry_failed)
 
     @property
     def todo(self) -> tuple[str, ...]:
@@ -118,10 +118,10 @@ class StoreWriter:
     def todo_by_shard(self) -> tuple[tuple[str, ...], ...]:
         """The same, one group for each shard that this process has still to write."""
         groups = []
-        for shard in self._own:
+        for shard, names in self._own.items():
             if shard not in self._done:
                 settled = self._pending[shard].settled if shard in self._pending else ()
-                groups.append(tuple(name for name in self._asked[shard] if name not in settled))
+                groups.append(tuple(name for name in names if name not in settled))
         return tuple(groups)
 
     @property
@@ -153,13 +153,13 @@ class StoreWriter:
             given[stream] = self._checked(name, stream, tokens)
         pending = self._pending_shard(name)
         pending.add(name, given)
-        self._settle(name, pending)
+        self._write_if_full(self._shard_of[name], pending)
 
     def fail(self, name: str, reason: str) -> None:
         """Record that a clip has no features, and why."""
         pending = self._pending_shard(name)
         pending.fail(name, reason)
-        self._settle(name, pending)
+        self._write_if_full(self._shard_of[name], pending)
 
     def keep(self) -> None:
         """What was added up to here is taken up by a later call, if this one does not come to its end.
@@ -240,7 +240,9 @@ class StoreWriter:
             InputError: if one holds other features, or ids that are not asked for.
         """
         there: dict[int, Shard] = {}
-        for file in sorted(self._shards.glob("[0-9]*.safetensors")):
+        for file in sorted(self._shards.glob("*.safetensors")):
+            if not file.stem.isdecimal():
+                continue
             with contextlib.suppress(CutShortError):
                 there[int(file.stem)] = self._checked_description(read_shard(file))
         asked = set(self.asked)
@@ -288,11 +290,10 @@ class StoreWriter:
                 continue
             for shard in {self._shard_of.get(name) for name in begun.asked}:
                 if shard in self._own and shard not in self._done:
-                    pending = self._pending.setdefault(
-                        shard, PendingShard.of(self.description, self._asked[shard])
-                    )
-                    with contextlib.suppress(InputError):
-                        pending.take_up(begun)
+                    with contextlib.suppress(InputError):  # damaged
+                        self._pending_of(shard).take_up(begun)
+        for shard, pending in tuple(self._pending.items()):  # full, if those that lacked are asked no more
+            self._write_if_full(shard, pending)
 
     def _forget_failures(self, there: Mapping[int, Shard], world_size: int) -> None:
         if world_size > 1:
@@ -311,10 +312,13 @@ class StoreWriter:
             raise InputError(f"{self.path}: id {name!r} was not asked for")
         if shard not in self._own:
             raise InputError(f"{self.path}: id {name!r} belongs to another process")
-        if shard not in self._done and shard not in self._pending:
-            self._pending[shard] = PendingShard.of(self.description, self._asked[shard])
-        if shard in self._done or name in self._pending[shard].settled:
+        if shard in self._done or name in self._pending_of(shard).settled:
             raise InputError(f"{self.path}: id {name!r} is already there; each clip is written once")
+        return self._pending_of(shard)
+
+    def _pending_of(self, shard: int) -> PendingShard:
+        if shard not in self._pending:
+            self._pending[shard] = PendingShard.of(self.description, self._own[shard])
         return self._pending[shard]
 
     def _checked(self, name: str, stream: str, tokens: Tensor) -> Tensor:
@@ -340,11 +344,10 @@ class StoreWriter:
             raise FeaturesError(name, stream, reason)
         return tokens.reshape(shape)
 
-    def _settle(self, name: str, pending: PendingShard) -> None:
+    def _write_if_full(self, shard: int, pending: PendingShard) -> None:
         if not pending.is_full:
             return
         self._wait(MOST_WRITING - 1)
-        shard = self._shard_of[name]
         self._writing.append(self._pool.submit(self._write, shard, pending))
         del self._pending[shard]
         self._done.add(shard)
