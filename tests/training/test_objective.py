@@ -50,7 +50,7 @@ def test_rate_climbs_linearly_and_falls_as_a_cosine_to_zero() -> None:
     config = TrainingConfig(
         num_epochs=10, batch_size=16, base_batch_size=64, learning_rate=0.8, warmup_epochs=2.0
     )
-    schedule = Schedule.create(config, num_processes=2, steps_per_epoch=10)
+    schedule = Schedule.create(config, num_clips=320, num_processes=2, steps_per_epoch=10)
     assert schedule.effective_batch == 32
     rates = [schedule.rate(step) for step in range(schedule.num_steps)]
     assert schedule.num_steps == 100
@@ -66,12 +66,22 @@ def test_rate_climbs_linearly_and_falls_as_a_cosine_to_zero() -> None:
 
 def test_base_batch_of_zero_turns_scaling_off() -> None:
     config = TrainingConfig(learning_rate=0.1, base_batch_size=0)
-    assert Schedule.create(config, num_processes=8, steps_per_epoch=3).peak == 0.1
+    assert Schedule.create(config, num_clips=99, num_processes=8, steps_per_epoch=3).peak == 0.1
+
+
+def test_the_rate_is_not_scaled_up_by_clips_that_do_not_exist() -> None:
+    def peak(batch_size: int, num_clips: int) -> float:
+        config = TrainingConfig(learning_rate=0.1, batch_size=batch_size, base_batch_size=64)
+        return Schedule.create(config, num_clips=num_clips, num_processes=1, steps_per_epoch=1).peak
+
+    assert peak(100_000, num_clips=16) == peak(64, num_clips=16) == pytest.approx(0.1)
+    assert peak(100_000, num_clips=128) == peak(128, num_clips=128) == pytest.approx(0.2)
+    assert peak(32, num_clips=16) == pytest.approx(0.05)
 
 
 def test_longer_warm_up_than_training_still_ends_at_the_peak() -> None:
     config = TrainingConfig(num_epochs=1, warmup_epochs=5.0, batch_size=64, learning_rate=1.0)
-    schedule = Schedule.create(config, num_processes=1, steps_per_epoch=4)
+    schedule = Schedule.create(config, num_clips=256, num_processes=1, steps_per_epoch=4)
     assert [schedule.rate(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
 
 

@@ -27,14 +27,22 @@ class Schedule:
 
     peak: float
     effective_batch: int
-    """Clips whose gradients make one step: batch size x accumulation x processes."""
+    """Clips whose gradients make one step: batch size x accumulation x processes.
+
+    No more than there are, or `base_batch_size` where those are fewer: the rate is not scaled up
+    by clips that do not exist.
+    """
     num_warmup_steps: int
     num_steps: int
 
     @classmethod
-    def create(cls, config: TrainingConfig, *, num_processes: int, steps_per_epoch: int) -> Schedule:
-        """The schedule of a run."""
-        effective_batch = config.batch_size * config.accumulate * num_processes
+    def create(
+        cls, config: TrainingConfig, *, num_clips: int, num_processes: int, steps_per_epoch: int
+    ) -> Schedule:
+        """The schedule of a run on so many training clips."""
+        effective_batch = min(
+            config.batch_size * config.accumulate * num_processes, max(num_clips, config.base_batch_size)
+        )
         scale = effective_batch / config.base_batch_size if config.base_batch_size else 1.0
         num_steps = config.num_epochs * steps_per_epoch
         return cls(

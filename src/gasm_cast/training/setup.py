@@ -120,7 +120,10 @@ def build_learner(
     groups = torch.from_numpy(data.classes.group_of_class)
     augmentation = Augmentation(recipe.augmentation, groups, data.classes.num_groups, mirror)
     schedule = Schedule.create(
-        recipe.training, num_processes=fabric.world_size, steps_per_epoch=clips.steps_per_epoch
+        recipe.training,
+        num_clips=len(data.learn),
+        num_processes=fabric.world_size,
+        steps_per_epoch=clips.steps_per_epoch,
     )
     return Learner(fabric, model, recipe, schedule, augmentation)
 
