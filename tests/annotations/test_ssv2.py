@@ -64,8 +64,7 @@ def test_the_test_split_has_no_labels_unless_answers_are_asked_for(write_ssv2: W
     assert not table.labelled
     with pytest.raises(InputError, match="split 'test' has no labels"):
         table.require_labels()
-    with pytest.raises(InputError, match=r"test-answers.csv: no such file"):
-        read_annotations(folder, "test", test_answers=True)
+    assert not read_annotations(folder, "test", test_answers=True).labelled
     (folder / "test-answers.csv").write_text("8;Holding something\n9;Pushing something\n")
     assert not read_annotations(folder, "test").labelled
     assert read_annotations(folder, "test", test_answers=True).labels.tolist() == [0, 2]

@@ -134,6 +134,11 @@ def test_a_split_without_labels_is_refused(make_run: MakeRun) -> None:
     with pytest.raises(InputError, match=r"'test' has no labels.*gasm-cast predict"):
         evaluate_command(Options(path=run.path, split="test"))
     assert not run.evaluation("test").exists()
+    answers = "".join(f"{clip};{CLASSES[label_of(clip)]}\n" for clip in validation_ids(3))
+    (run.recipe.data.annotations / "test-answers.csv").write_text(answers)
+    evaluate_command(Options(path=run.path, split="test"))
+    record = json.loads((run.evaluation("test") / "metrics.json").read_text())
+    assert (record["split"], record["num_asked"]) == ("test", 3)
 
 
 def test_permuted_classes_are_refused_with_the_first_difference(make_run: MakeRun, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def read_annotations(
         path: Folder or list.
         split: `train`, `validation`, `test`; `all` for a source that is not divided.
         video_folder: Where the videos lie; by default `videos` beside the annotations.
-        test_answers: Label the test split of Something-Something V2 from `test-answers.csv`.
+        test_answers: Label the test split of Something-Something V2 from `test-answers.csv`, where
+            that lies beside it.
 
     Raises:
         InputError: if the files are missing, malformed or empty, a label is no class, or
@@ -86,9 +87,7 @@ def _read_ssv2(source: Path, test_answers: bool) -> list[Row]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f'{source}: expected a list of {{"id": ..., "template": ...}}')
     answers: dict[str, str | None] = {}
-    if test_answers:
-        if not (source.parent / _ANSWERS).is_file():
-            raise InputError(f"{source.parent / _ANSWERS}: no such file; test.json itself has no labels")
+    if test_answers and (source.parent / _ANSWERS).is_file():
         answers = {row.clip_id: row.label for row in read_list(source.parent / _ANSWERS)}
     rows = []
     for number, entry in enumerate(entries, start=1):

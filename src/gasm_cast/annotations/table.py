@@ -63,7 +63,8 @@ class ClipTable:
         if not self.labelled:
             raise InputError(
                 f"split {self.split!r} has no labels, so it cannot be trained on or scored; "
-                f"choose another split, or `gasm-cast predict`"
+                "choose another split, or `gasm-cast predict`; answers of SSv2's test split belong beside "
+                "test.json, as test-answers.csv"
             )
 
 

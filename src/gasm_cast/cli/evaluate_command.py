@@ -73,7 +73,7 @@ def run(options: Options) -> int:
     for path, flag in ((annotations, "--annotations"), (features, "--store")):
         if not path.exists():
             raise InputError(f"{path}: not here; say with {flag} where it lies now")
-    table = read_annotations(annotations, options.split or data.validation_split)
+    table = read_annotations(annotations, options.split or data.validation_split, test_answers=True)
     table.require_labels()
     loaded = load_checkpoint(folder.best_checkpoint)
     store = FeatureStore.open(features)
