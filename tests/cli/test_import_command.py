@@ -93,6 +93,16 @@ def test_ids_that_were_refused_are_done_again_where_that_is_asked_for(
     assert (counts["asked"], counts["earlier"], counts["stored"]) == (7, 0, 7)
 
 
+def test_what_failed_may_be_taken_away(tmp_path: Path, arguments: list[str]) -> None:
+    arguments += ["--semantic-drop-tokens", "cls", "--json", str(tmp_path / "counts.json")]
+    (tmp_path / "motion" / "4.npy").unlink()
+    assert main(arguments) == 1
+    (tmp_path / "semantic" / "4.npy").unlink()
+    assert main(arguments) == 0
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert (counts["asked"], counts["stored"], counts["failures"]) == (6, 6, {})
+
+
 def test_ids_that_came_later_are_added(
     tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -289,3 +289,13 @@ def test_clips_that_came_later_are_added(clips: Path, tmp_path: Path) -> None:
     assert FeatureStore.open(tmp_path / "store").ids.tolist() == ["1", "2", "3", "0", "4", "5"]
     with pytest.raises(InputError, match="holds 1 clips that are not asked for now, '2' for one"):
         run([*sources[:2], *sources[3:]], tmp_path / "store")
+
+
+def test_a_broken_file_may_be_taken_away(clips: Path, tmp_path: Path) -> None:
+    sources = sources_in_folder(clips)[:3]
+    run([Source("broken", None), *sources[:1]], tmp_path / "store")
+    summary = run(sources, tmp_path / "store")
+    assert (summary.asked, summary.earlier, summary.stored, summary.failures) == (3, 1, 3, {})
+    assert list(FeatureStore.open(tmp_path / "store").failures) == ["broken"]
+    extract(sources, tmp_path / "store", CLASSIC, samples_per_shard=2, retry_failed=True, progress=False)
+    assert not FeatureStore.open(tmp_path / "store").failures

@@ -95,9 +95,11 @@ def run(options: Options) -> int:
         )
     store = FeatureStore.open(options.out)
     num_semantic, num_motion = len(semantic.source.entries), len(motion.source.entries)
+    asked = semantic.source.entries.keys() | motion.source.entries.keys()
+    failures = {name: reason for name, reason in store.failures.items() if name in asked}
     num_common = len(semantic.source.entries.keys() & motion.source.entries.keys())
     counts = {
-        "asked": len(store) + len(store.failures),
+        "asked": len(asked),
         "earlier": done.earlier,
         "stored": len(store),
         "refused": num_common - len(store),
@@ -105,11 +107,11 @@ def run(options: Options) -> int:
         "without_semantic": num_motion - num_common,
         "passed_over": len(semantic.source.passed_over) + len(motion.source.passed_over),
     }
-    for name, reason in list(store.failures.items())[:MOST_SHOWN]:
+    for name, reason in list(failures.items())[:MOST_SHOWN]:
         print(f"refused {name}: {reason}", file=sys.stderr)
-    if len(store.failures) > MOST_SHOWN:
-        print(f"... and {len(store.failures) - MOST_SHOWN} more: failures.jsonl", file=sys.stderr)
-    if store.failures:
+    if len(failures) > MOST_SHOWN:
+        print(f"... and {len(failures) - MOST_SHOWN} more: failures.jsonl", file=sys.stderr)
+    if failures:
         print("once they are mended, the same call with --retry-failed does them again", file=sys.stderr)
     for note, count in done.notes.most_common():
         print(f"note: {note} ({count} arrays)")
@@ -125,9 +127,9 @@ def run(options: Options) -> int:
         print(f"{done.earlier} ids were there before and were not read again")
     print(f"store: {options.out}")
     if options.json is not None:
-        values = {**counts, "failures": dict(store.failures), "notes": dict(done.notes)}
+        values = {**counts, "failures": failures, "notes": dict(done.notes)}
         write_text(options.json, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    return 1 if store.failures else 0
+    return 1 if failures else 0
 
 
 def _streams(options: Options) -> tuple[ImportedStream, ImportedStream]:

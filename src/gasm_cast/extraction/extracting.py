@@ -148,7 +148,7 @@ def extract(
         asked=len(sources),
         earlier=earlier,
         stored=len(complete),
-        failures=dict(complete.failures),
+        failures={name: reason for name, reason in complete.failures.items() if name in by_name},
         damaged=damaged,
         seconds=seconds,
         clips_per_sec=todo / seconds,

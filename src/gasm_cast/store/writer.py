@@ -75,7 +75,8 @@ class StoreWriter:
 
     Raises:
         InputError: if an id occurs twice, or the folder holds something else: another
-            description, ids that are not asked for, other files; or if several processes are to retry.
+            description, features that are not asked for, other files; or if several processes are to
+            retry.
     """
 
     def __init__(
@@ -96,12 +97,12 @@ class StoreWriter:
         self._check_request()
         self._shards = self.path / "shards"
         there = self._read_shards()
+        if retry_failed:
+            there = self._without_failures(there, world_size)
         self._asked = dict(self._grouped(there))
         self._own = {shard: names for shard, names in self._asked.items() if shard % world_size == rank}
         self._shard_of = {name: shard for shard, names in self._asked.items() for name in names}
         self._done = set(there)
-        if retry_failed:
-            self._forget_failures(there, world_size)
         if len(self._done) < len(self._asked):
             (self.path / "manifest.json").unlink(missing_ok=True)  # a shard was lost, or ids are added
         self._pool = ThreadPoolExecutor(MOST_WRITING, "store-writer")
@@ -127,7 +128,8 @@ class StoreWriter:
     @property
     def num_kept(self) -> int:
         """Clips that a later call need not do again: those of whole shards, and those on disk beside them."""
-        in_shards = sum(len(self._asked[shard]) for shard in self._done)
+        asked = set(self.asked)
+        in_shards = sum(len(asked.intersection(self._asked[shard])) for shard in self._done)
         return in_shards + sum(pending.num_saved for pending in self._pending.values())
 
     @property
@@ -237,7 +239,7 @@ class StoreWriter:
         """The whole shards that are there, by number.
 
         Raises:
-            InputError: if one holds other features, or ids that are not asked for.
+            InputError: if one holds other features, or such as are not asked for.
         """
         there: dict[int, Shard] = {}
         for file in sorted(self._shards.glob("*.safetensors")):
@@ -246,7 +248,8 @@ class StoreWriter:
             with contextlib.suppress(CutShortError):
                 there[int(file.stem)] = self._checked_description(read_shard(file))
         asked = set(self.asked)
-        extra = [name for shard in there.values() for name in shard.asked if name not in asked]
+        # Not those that failed, since people take broken files away.
+        extra = [name for shard in there.values() for name in shard.ids if name not in asked]
         if extra:
             raise InputError(
                 f"{self.path} holds {len(extra)} clips that are not asked for now, {extra[0]!r} for one; ask "
@@ -295,16 +298,17 @@ class StoreWriter:
         for shard, pending in tuple(self._pending.items()):  # full, if those that lacked are asked no more
             self._write_if_full(shard, pending)
 
-    def _forget_failures(self, there: Mapping[int, Shard], world_size: int) -> None:
+    def _without_failures(self, there: Mapping[int, Shard], world_size: int) -> dict[int, Shard]:
+        """Remove shards in which clips failed; those that stay."""
         if world_size > 1:
             raise InputError(
                 f"{self.path}: one process alone can retry failed clips, since it removes shards that "
                 f"others count on, got {world_size} processes; call --retry-failed once without torchrun"
             )
-        for shard in there:
-            if there[shard].failed:
-                self._file(shard).unlink()
-                self._done.remove(shard)
+        for shard in there.values():
+            if shard.failed:
+                shard.path.unlink()
+        return {number: shard for number, shard in there.items() if not shard.failed}
 
     def _pending_shard(self, name: str) -> PendingShard:
         shard = self._shard_of.get(name)
