@@ -6,6 +6,7 @@ scored as `evaluate` scores: a clip that is in both gets the same probabilities.
 
 from __future__ import annotations
 
+import itertools
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,19 +37,21 @@ from gasm_cast.video import VideoError
 Part = tuple[str, tuple[float, float] | None, str]
 """A video, the part of it or None for all, and the flaws of that part."""
 
+_CLIPS_A_PIECE = 1024
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What the model says of a video or of a part of it."""
 
     video: str
-    """Its path, as it was given."""
+    """Its path, as it was given; the id of a clip of a store."""
     span_sec: tuple[float, float] | None
     """The part; None for the whole video."""
     flaws: str
     """What was lost of it, where parts could not be decoded."""
     probabilities: Float[np.ndarray, " classes"] | None
-    """None for a part in which there is no frame."""
+    """None for a part in which there is no frame, and for a clip that could not be decoded."""
     layers_used: Int[np.ndarray, " views"] | None
     """Exchange layers that its views took, where the model may stop early."""
     class_names: tuple[str, ...]
@@ -99,17 +102,88 @@ class Storage(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
-    """A trained run with the backbones that made its features: load once, ask often."""
+class Scorer:
+    """A trained run that answers for features, wherever they come from."""
 
     loaded: LoadedModel
-    extractor: Extractor
-    storage: Storage
-    """How features are stored before they are scored, since rounding is part of what the model learnt."""
     device: torch.device
     exit_confidence: float | None
     exit_flops: Mapping[int, float] | None
     """Operations up to each layer at which the model may stop."""
+
+    @classmethod
+    def load(
+        cls, run: Run | AnyPath, *, exit_confidence: float | None = None, device: str = "auto"
+    ) -> Scorer:
+        """Load the model of a run; arguments and errors are those of :meth:`Classifier.load`."""
+        run = run if isinstance(run, Run) else Run.open(Path(run))
+        loaded = load_checkpoint(run.best_checkpoint)
+        exit_flops = None if exit_confidence is None else _exit_flops(loaded)
+        where = resolve_device(device)
+        loaded.model.to(where)
+        return cls(loaded, where, exit_confidence, exit_flops)
+
+    def answers(
+        self, store: FeatureStore, ids: Sequence[str] | None = None, *, num_views: int | None = None
+    ) -> Iterator[Answer]:
+        """Classify clips of a store, labelled or not: an answer for each, under its id.
+
+        Args:
+            store: Features made as those of the training, but for views and crops.
+            ids: The clips; all by default, those that have no features among them.
+            num_views: Stored views of each clip to average; all by default.
+
+        Raises:
+            InputError: if the store's features are others, or it lacks a clip or as many views.
+        """
+        self.loaded.require_store(store)
+        if num_views is not None and num_views > store.num_views:
+            raise InputError(
+                f"{store.path} holds {store.num_views} view(s) of each clip, so {num_views} cannot be scored"
+            )
+        asked = [*store.ids.tolist(), *store.failures] if ids is None else list(dict.fromkeys(ids))
+        store.rows([name for name in asked if name not in store.failures])  # refuses ids that it lacks
+        pieces = (
+            {
+                name: (name, None, store.failures.get(name, ""))
+                for name in asked[first : first + _CLIPS_A_PIECE]
+            }
+            for first in range(0, len(asked), _CLIPS_A_PIECE)
+        )
+        scored = (self.score(store, parts, num_views or store.num_views) for parts in pieces)
+        return itertools.chain.from_iterable(scored)
+
+    def score(self, store: FeatureStore, parts: Mapping[str, Part], num_views: int) -> Iterator[Answer]:
+        """Answers for ids of a store, given what each stands for; those that failed have none."""
+        ids = [name for name in parts if name not in store.failures]
+        scored = dict(zip(ids, self._scores(store, ids, num_views), strict=True)) if ids else {}
+        for name, part in parts.items():
+            probabilities, layers = scored.get(name, (None, None))
+            yield Answer(*part, probabilities, layers, self.loaded.class_names)
+
+    def _scores(
+        self, store: FeatureStore, ids: Sequence[str], num_views: int
+    ) -> Iterator[tuple[Float[np.ndarray, " classes"], Int[np.ndarray, " views"] | None]]:
+        """Probabilities, and layers taken where the model may stop early."""
+        model, device, precision = self.loaded.model, self.device, resolve_precision("auto", self.device)
+        if self.exit_confidence is None:
+            scores = score(model, store, ids, num_views=num_views, device=device, precision=precision)
+            yield from ((probabilities, None) for probabilities in scores.probabilities)
+            return
+        early = score_early(
+            model, store, ids, self.exit_confidence, num_views=num_views, device=device, precision=precision
+        )
+        yield from zip(early.probabilities, early.layers_used, strict=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained run with the backbones that made its features: load once, ask often."""
+
+    scorer: Scorer
+    extractor: Extractor
+    storage: Storage
+    """How features are stored before they are scored, since rounding is part of what the model learnt."""
 
     @classmethod
     def load(
@@ -140,8 +214,8 @@ class Classifier:
                 has no earlier layer to stop at.
         """
         run = run if isinstance(run, Run) else Run.open(Path(run))
-        loaded = load_checkpoint(run.best_checkpoint)
-        exit_flops = None if exit_confidence is None else _exit_flops(loaded)
+        scorer = Scorer.load(run, exit_confidence=exit_confidence, device=device)
+        loaded = scorer.loaded
         storage = storage_of(loaded, run.data.store)
         num_views = storage.num_views
         if views is not None or crops is not None:
@@ -156,9 +230,7 @@ class Classifier:
             motion_weights=motion_weights,
             device=device,
         )
-        where = resolve_device(device)
-        loaded.model.to(where)
-        return cls(loaded, extractor, storage, where, exit_confidence, exit_flops)
+        return cls(scorer, extractor, storage)
 
     def answers(
         self,
@@ -193,7 +265,7 @@ class Classifier:
             stores = self._windows(sources, pipeline, failures, window_sec=window_sec, stride_sec=stride_sec)
         for store, parts in stores:
             if parts:
-                yield from self._score(store, parts)
+                yield from self.scorer.score(store, parts, store.num_views)
 
     def _whole(
         self,
@@ -242,29 +314,6 @@ class Classifier:
                     )
             except VideoError as error:
                 _note(source.name, error.reason, failures)
-
-    def _score(self, store: FeatureStore, parts: Mapping[str, Part]) -> Iterator[Answer]:
-        """Answers for all that a store holds."""
-        ids = [name for name in parts if name not in store.failures]
-        scored = dict(zip(ids, self._scores(store, ids), strict=True)) if ids else {}
-        for name, part in parts.items():
-            probabilities, layers = scored.get(name, (None, None))
-            yield Answer(*part, probabilities, layers, self.loaded.class_names)
-
-    def _scores(
-        self, store: FeatureStore, ids: Sequence[str]
-    ) -> Iterator[tuple[Float[np.ndarray, " classes"], Int[np.ndarray, " views"] | None]]:
-        """Probabilities, and layers taken where the model may stop early."""
-        model, num_views, device = self.loaded.model, store.num_views, self.device
-        precision = resolve_precision("auto", device)
-        if self.exit_confidence is None:
-            scores = score(model, store, ids, num_views=num_views, device=device, precision=precision)
-            yield from ((probabilities, None) for probabilities in scores.probabilities)
-            return
-        early = score_early(
-            model, store, ids, self.exit_confidence, num_views=num_views, device=device, precision=precision
-        )
-        yield from zip(early.probabilities, early.layers_used, strict=True)
 
 
 def predict(

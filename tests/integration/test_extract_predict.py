@@ -15,7 +15,7 @@ import torch
 from tests.extraction.conftest import write_clip, write_long_clip
 from tests.video.odd_files import cut, encode, textured_pictures
 
-from gasm_cast.classifying import Classifier, predict
+from gasm_cast.classifying import Classifier, Scorer, predict
 from gasm_cast.cli import main
 from gasm_cast.config import (
     DataConfig,
@@ -312,7 +312,7 @@ def test_rows_are_written_as_they_come(
 ) -> None:
     long = write_long_clip(tmp_path / "long.webm", seeds=(1, 2), num_frames=60)
     monkeypatch.setattr("gasm_cast.extraction.temporary._WINDOWS_A_STORE", 2)
-    scored = Classifier._scores
+    scored = Scorer._scores
     calls = iter(range(2))
 
     def interrupted(*arguments: Any) -> Any:
@@ -320,7 +320,7 @@ def test_rows_are_written_as_they_come(
             raise KeyboardInterrupt
         return scored(*arguments)
 
-    monkeypatch.setattr(Classifier, "_scores", interrupted)
+    monkeypatch.setattr(Scorer, "_scores", interrupted)
     command = ["predict", str(run.path), str(long), "--window-sec", "2", "--top", "1"]
     assert main([*command, "--csv", str(tmp_path / "said.csv")]) == 130
     with open(tmp_path / "said.csv", newline="") as file:
@@ -331,7 +331,7 @@ def test_rows_are_written_as_they_come(
 def test_what_cannot_be_written_is_said_before_videos_are_read(
     data: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    monkeypatch.setattr(Classifier, "answers", lambda *_, **__: pytest.fail("videos were read"))
+    monkeypatch.setattr(Classifier, "_whole", lambda *_, **__: pytest.fail("videos were read"))
     video = str(data / "annotations" / "videos" / "0.webm")
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "below"):
@@ -350,6 +350,50 @@ def test_a_reader_who_has_seen_enough_does_not_end_the_files(data: Path, run: Ru
     assert (done.returncode, b"Broken pipe" in done.stderr) == (0, False)
     with open(tmp_path / "said.csv", newline="") as file:
         assert {row["video"] for row in csv.DictReader(file)} == set(videos)
+
+
+def test_clips_of_a_store_are_classified_without_labels_or_backbones(
+    data: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Run.open(Path(shutil.copytree(run.path, tmp_path / "run")))
+    assert main(["evaluate", str(own.path)]) == 0
+    evaluated = read_predictions(own.evaluation("validation") / "predictions.parquet")
+    monkeypatch.setattr(Extractor, "like", lambda *_, **__: pytest.fail("backbones were loaded"))
+    monkeypatch.setattr("gasm_cast.classifying._CLIPS_A_PIECE", 2)
+    (tmp_path / "ids.txt").write_text("\n".join(evaluated.ids[1:4]))
+    command = ["predict", str(own.path), "--store", str(data / "store"), "--ids", str(tmp_path / "ids.txt")]
+    files = ["--csv", str(tmp_path / "said.csv"), "--json", str(tmp_path / "said.json"), "--top", "1"]
+    assert main([*command, *files]) == 0
+    said = json.loads((tmp_path / "said.json").read_text())["predictions"]
+    given = [prediction["probabilities"] for prediction in said]
+    np.testing.assert_allclose(given, evaluated.probabilities[1:4], atol=1e-5)
+    with open(tmp_path / "said.csv", newline="") as file:
+        assert [row["video"] for row in csv.DictReader(file)] == list(evaluated.ids[1:4])
+
+    before = (tmp_path / "said.csv").read_bytes()
+    (tmp_path / "ids.txt").write_text("unheard-of")
+    assert main([*command, *files]) == 2
+    assert "unheard-of" in capsys.readouterr().err
+    assert (tmp_path / "said.csv").read_bytes() == before
+    with pytest.raises(SystemExit):
+        main([*command, "--window-sec", "2"])
+    assert "--store takes features as they are" in capsys.readouterr().err
+
+
+def test_clips_that_a_store_has_as_failed_are_rows_with_their_reason(
+    data: Path, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "videos").mkdir()
+    shutil.copy(data / "annotations" / "videos" / "0.webm", tmp_path / "videos")
+    (tmp_path / "videos" / "broken.webm").write_bytes(b"nothing")
+    assert main(["extract", str(tmp_path / "videos"), "--out", str(tmp_path / "s"), "--views", "2"]) == 1
+    command = ["predict", str(run.path), "--store", str(tmp_path / "s"), "--top", "1"]
+    assert main([*command, "--csv", str(tmp_path / "said.csv")]) == 1
+    with open(tmp_path / "said.csv", newline="") as file:
+        rows = {row["video"]: row for row in csv.DictReader(file)}
+    assert (rows["0"]["class"] in CLASSES, rows["0"]["flaws"]) == (True, "")
+    assert rows["broken"]["class"] == ""
+    assert "not a video" in rows["broken"]["flaws"]
 
 
 def test_early_exit_says_where_the_model_stopped(data: Path, run: Run, tmp_path: Path) -> None:

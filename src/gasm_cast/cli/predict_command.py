@@ -20,7 +20,7 @@ from gasm_cast.errors import InputError
 from gasm_cast.extraction.options import Crops, PipelineOptions
 
 if TYPE_CHECKING:
-    from gasm_cast.classifying import Answer, EarlyExit
+    from gasm_cast.classifying import Answer, EarlyExit, Scorer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +33,21 @@ class Options:
     Long videos: with --window-sec each part of a video is classified by itself, and the
     CSV file says what happens when.
 
+    With --store the clips are those of a feature store, as `gasm-cast import` and `extract`
+    make them; the CSV file has their ids.
+
     Exit code 1 says that some videos, or parts of them, could not be read; they are listed
     with their reasons.
     """
 
     path: Positional[Path]
     """Run folder."""
-    videos: Positional[tuple[Path, ...]]
+    videos: Positional[tuple[Path, ...]] = ()
     """Video files, and folders of them."""
+    store: Path | None = None
+    """Classify the clips of this feature store instead; they need no labels."""
+    ids: Path | None = None
+    """The clips of the store to classify, one id a line; all by default."""
     top: int = 5
     """Most probable classes to show."""
     window_sec: float | None = None
@@ -48,7 +55,8 @@ class Options:
     stride_sec: float | None = None
     """From one window's start to the next; half a window by default."""
     views: int | None = None
-    """Temporal views of each video to average; as many as the store of the training has by default."""
+    """Temporal views of each video to average, by default as many as the store of the training has; with
+    --store the stored views, by default all."""
     crops: Crops | None = None
     """Part of the frame to see, where it is not that of the training; `three` averages three crops."""
     exit_confidence: float | None = None
@@ -72,16 +80,56 @@ class Options:
             raise InputError(f"--views must be positive, got {self.views}")
         if self.stride_sec is not None and self.window_sec is None:
             raise InputError("--stride-sec is the step of windows; give --window-sec as well")
+        stride_sec = self.window_sec if self.stride_sec is None else self.stride_sec
+        if self.window_sec is not None and stride_sec is not None and not 0 < stride_sec <= self.window_sec:
+            raise InputError(
+                "windows need a stride above 0 and at most their length, so that no part is left out; "
+                f"got --window-sec {self.window_sec:g}, --stride-sec {stride_sec:g}"
+            )
+        if self.store is None and self.ids is not None:
+            raise InputError("--ids are clips of a store; give --store as well")
+        of_videos = (self.videos, self.window_sec, self.crops, self.semantic_weights, self.motion_weights)
+        if self.store is not None and any(of_videos):
+            raise InputError(
+                "--store takes features as they are; leave out videos, windows, crops and backbones' weights"
+            )
         if self.exit_confidence is not None and not 0 < self.exit_confidence <= 1:
             raise InputError(f"--exit-confidence is a probability above 0, got {self.exit_confidence}")
 
 
 def run(options: Options) -> int:
     """Predict; 1 if some videos, or parts of them, could not be read."""
-    from gasm_cast.classifying import Classifier, EarlyExit, find_videos
+    from gasm_cast.classifying import EarlyExit
     from gasm_cast.files import growing_text, require_writable
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    failures: dict[str, str] = {}
+    scorer, coming = _of_videos(options, failures) if options.store is None else _of_store(options)
+    if options.json is not None:
+        require_writable(options.json)
+    answers: list[Answer] = []
+    with contextlib.nullcontext() if options.csv is None else growing_text(options.csv) as add_text:
+        if add_text is not None:
+            add_text(_as_csv([["video", "start", "end", "class", "score", "flaws"]]))
+        for answer in coming:
+            if add_text is not None:
+                add_text(_as_csv(_rows(answer, options.top)))
+            answers.append(answer)
+            _show(_described(answer, options.top), options)
+    flops, answered = scorer.exit_flops, [answer for answer in answers if answer.layers_used is not None]
+    early = EarlyExit.of_answers(answered, flops) if flops is not None and answered else None
+    if early is not None:
+        _show(str(early), options)
+    for video, reason in failures.items():
+        print(f"{video}: not read: {reason}", file=sys.stderr)
+    if options.json is not None:
+        _write_json(options.json, answers, failures, early, scorer.loaded.class_names)
+    return 1 if failures or any(answer.probabilities is None for answer in answers) else 0
+
+
+def _of_videos(options: Options, failures: dict[str, str]) -> tuple[Scorer, Iterator[Answer]]:
+    from gasm_cast.classifying import Classifier, find_videos
+
     find_videos(options.videos)  # names that are wrong are told before backbones are loaded
     classifier = Classifier.load(
         options.path,
@@ -92,38 +140,29 @@ def run(options: Options) -> int:
         motion_weights=options.motion_weights,
         device=options.device,
     )
-    if precision := classifier.extractor.other_precision(classifier.loaded.provenance):
+    if precision := classifier.extractor.other_precision(classifier.scorer.loaded.provenance):
         print(f"the model's features were made in {precision}; these differ by rounding", file=sys.stderr)
     if classifier.storage.assumed:
         print(classifier.storage.assumed, file=sys.stderr)
-    if options.json is not None:
-        require_writable(options.json)
-    answers: list[Answer] = []
-    failures: dict[str, str] = {}
-    with contextlib.nullcontext() if options.csv is None else growing_text(options.csv) as add_text:
-        if add_text is not None:
-            add_text(_as_csv([["video", "start", "end", "class", "score", "flaws"]]))
-        for answer in classifier.answers(
-            options.videos,
-            window_sec=options.window_sec,
-            stride_sec=options.stride_sec,
-            pipeline=options.pipeline,
-            failures=failures,
-            progress=True,
-        ):
-            if add_text is not None:
-                add_text(_as_csv(_rows(answer, options.top)))
-            answers.append(answer)
-            _show(_described(answer, options.top), options)
-    flops, answered = classifier.exit_flops, [answer for answer in answers if answer.layers_used is not None]
-    early = EarlyExit.of_answers(answered, flops) if flops is not None and answered else None
-    if early is not None:
-        _show(str(early), options)
-    for video, reason in failures.items():
-        print(f"{video}: not read: {reason}", file=sys.stderr)
-    if options.json is not None:
-        _write_json(options.json, answers, failures, early, classifier.loaded.class_names)
-    return 1 if failures or any(answer.probabilities is None for answer in answers) else 0
+    return classifier.scorer, classifier.answers(
+        options.videos,
+        window_sec=options.window_sec,
+        stride_sec=options.stride_sec,
+        pipeline=options.pipeline,
+        failures=failures,
+        progress=True,
+    )
+
+
+def _of_store(options: Options) -> tuple[Scorer, Iterator[Answer]]:
+    from gasm_cast.classifying import Scorer
+    from gasm_cast.cli.ids import read_ids
+    from gasm_cast.store import FeatureStore
+
+    assert options.store is not None
+    store, ids = FeatureStore.open(options.store), None if options.ids is None else read_ids(options.ids)
+    scorer = Scorer.load(options.path, exit_confidence=options.exit_confidence, device=options.device)
+    return scorer, scorer.answers(store, ids, num_views=options.views)
 
 
 def _show(text: str, options: Options) -> None:

@@ -167,15 +167,11 @@ def _merge(options: Merge) -> int:
 
 
 def _subset(options: Subset) -> int:
-    from gasm_cast.errors import InputError
+    from gasm_cast.cli.ids import read_ids
     from gasm_cast.store import FeatureStore
     from gasm_cast.store.transfer import subset
 
-    try:
-        lines = options.ids.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{options.ids}: cannot read ids: {error}") from None
-    subset(FeatureStore.open(options.path), [line.strip() for line in lines if line.strip()], options.out)
+    subset(FeatureStore.open(options.path), read_ids(options.ids), options.out)
     return _made(options.out)
 
 
