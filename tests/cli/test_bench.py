@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from gasm_cast.cli import main
 from gasm_cast.evaluation import growth
@@ -12,6 +13,22 @@ from gasm_cast.geometry import Grid
 SMALL = ["--grids", "1x3x3", "2x3x3", "--batch-sizes", "2", "1", "--semantic-width", "24"]
 SMALL += ["--motion-width", "16", "--num-steps", "1", "--device", "cpu", "--no-peak"]
 KEYS = {"name", "value", "unit", "target", "met", "peer"}
+
+
+def test_the_picture_has_the_panels_and_the_models_that_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+
+    def keep(figure: Figure, path: Path, **options: object) -> None:
+        drawn.append(figure)
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    written = ["--no-growth", "--out", str(tmp_path / "out")]
+    assert main(["bench", "model", *SMALL, "--models", "linear", "gasm-cast", *written]) == 0
+    (axes,) = drawn[0].axes
+    assert [line.get_label() for line in axes.lines] == ["linear", "gasm-cast"]
 
 
 def test_models_are_measured_judged_and_written(

@@ -61,7 +61,8 @@ def confusion(
     """Confusion matrix in the given order of classes, one cell a pair, rows true classes.
 
     Rows carry the name of their class, columns its index; the square root of the share of
-    the row is shown, so that rare confusions can be seen beside a full diagonal.
+    the row is shown, so that rare confusions can be seen beside a full diagonal, and the number of
+    clips where it fits into the cell.
 
     Args:
         matrix: Clips of each true class (row) given each class (column).
@@ -88,7 +89,14 @@ def confusion(
         share = ordered / np.maximum(ordered.sum(axis=1, keepdims=True), 1)
         accent = to_rgb(style.PALETTE["accent"])
         fade = LinearSegmentedColormap.from_list("fade", [(*accent, 0.0), (*accent, 1.0)])
-        axes.imshow(np.sqrt(share), cmap=fade, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+        shade = np.sqrt(share)
+        axes.imshow(shade, cmap=fade, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+        letters = side * 72 / size / (0.65 * font_size)  # that fit into a cell
+        if len(str(ordered.max())) <= letters:
+            for row, column in zip(*np.nonzero(ordered), strict=True):
+                color = style.GROUND if shade[row, column] > 0.6 else style.PALETTE["ink"]
+                text = str(ordered[row, column])
+                axes.text(column, row, text, color=color, fontsize=font_size, ha="center", va="center")
         axes.set_xlabel("predicted class")
         axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
@@ -116,7 +124,8 @@ def reliability(bins: Mapping[str, Any], name: str) -> Figure:
         confidence = [100 * bins["confidence"][b] for b in filled]
         accuracy = [100 * bins["accuracy"][b] for b in filled]
         diagram.plot([0, 100], [0, 100], color=style.PALETTE["muted"], linewidth=1, linestyle=(0, (4, 3)))
-        diagram.plot(confidence, accuracy, **style.series_style(0), label=name)
+        # Clips that are all right or all wrong lie on the frame, which would cut their marks in half.
+        diagram.plot(confidence, accuracy, **style.series_style(0), label=name, clip_on=False, zorder=3)
         diagram.set(ylabel="accuracy (%)", xlim=(0, 100), ylim=(0, 100))
         edges = 100 * np.array(bins["edges"])
         histogram.bar(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_path
-from gasm_cast.palette import ACCENT, INK, MUTED, RULE, SECOND
+from gasm_cast.palette import ACCENT, INK, MISSING_GLYPH, MUTED, RULE, SECOND, font_families, lettering
 
 PALETTE: Mapping[str, str] = MappingProxyType(
     {
@@ -36,6 +37,9 @@ PALETTE: Mapping[str, str] = MappingProxyType(
 )
 """Light values by name. The five hues differ in lightness too and stay apart under the common
 forms of colour blindness (after Okabe and Ito's set, darkened to 4.5:1 on white)."""
+
+GROUND = "#ffffff"
+"""What letters on the accent are drawn in; a dark page has its own."""
 
 DARK_PALETTE: Mapping[str, str] = MappingProxyType(
     {
@@ -71,8 +75,7 @@ _SETTINGS: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so that every machine draws the same
+    "font.family": font_families(),
     "font.size": 9,
     "grid.color": PALETTE["rule"],
     "grid.linewidth": 0.6,
@@ -95,7 +98,7 @@ _SETTINGS: dict[Any, Any] = {
 @contextlib.contextmanager
 def drawing(width_inch: float, height_inch: float) -> Iterator[Figure]:
     """Give an empty figure that no window manager knows of, and the style while it is drawn."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS), _measuring():
         yield Figure(figsize=(width_inch, height_inch), layout="constrained")
 
 
@@ -112,7 +115,7 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
         title: Short name, read aloud first.
         description: What the figure shows, for readers who cannot see it.
     """
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": title}):
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": title}), _measuring():
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -123,6 +126,7 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\1{prefix}", svg)
     for name, value in PALETTE.items():
         svg = svg.replace(value, f"var(--{name})")
+    svg = svg.replace(GROUND, "var(--paper)")
     svg = svg.replace("'DejaVu Sans'", "var(--figure-font)")
     width = re.search(r'width="([\d.]+)pt"', svg)
     if width is None:
@@ -151,6 +155,7 @@ def save(figure: Figure, path: Path) -> None:
     with (
         mpl.rc_context({**_SETTINGS, "svg.hashsalt": path.stem}),
         atomic_path(path) as temporary,
+        lettering(),
     ):
         ground = "white" if path.suffix == ".png" else "none"
         figure.savefig(temporary, metadata=dateless.get(path.suffix, {}), dpi=200, facecolor=ground)
@@ -159,6 +164,14 @@ def save(figure: Figure, path: Path) -> None:
 def css_variables(palette: Mapping[str, str]) -> str:
     """The palette as CSS custom properties."""
     return " ".join(f"--{name}: {value};" for name, value in palette.items())
+
+
+@contextlib.contextmanager
+def _measuring() -> Iterator[None]:
+    """Letters are measured here and drawn elsewhere, by a browser or by :func:`save`: none is missed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=MISSING_GLYPH)
+        yield
 
 
 def _escape(text: str) -> str:

@@ -18,7 +18,7 @@ TITLES = (
     "accuracy by layer (%)",
     "gradient norm",
     "learning rate",
-    "gain of similarity, dashed: motion",
+    "gain g, dashed: motion",
 )
 
 _LINES = ("-", (0, (1, 1)), (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 
-from gasm_cast.palette import ACCENT, INK, MUTED, RULE
+from gasm_cast.palette import ACCENT, INK, MUTED, RULE, font_families, lettering
 
 ADJACENT, SIMILAR, CHOSEN = "#4cc9f0", "#ffb703", "#ffffff"
 """Colours of edges on frames: they differ in lightness too, for those who see few colours."""
@@ -24,7 +24,7 @@ DPI = 150
 ONE_MAP = "The model has one map of patches for the whole clip; it is laid over the middle frame."
 
 _SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": font_families(),
     "font.size": 9,
     "axes.edgecolor": RULE,
     "axes.labelcolor": INK,
@@ -41,7 +41,7 @@ _SETTINGS: dict[Any, Any] = {
 @contextlib.contextmanager
 def look() -> Iterator[None]:
     """Figures made inside have the common look."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS), lettering():
         yield
 
 

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 
 from gasm_cast.errors import InputError
 from gasm_cast.files import atomic_folder
+from gasm_cast.palette import lettering
 from gasm_cast.visualization.animation import animate, write_gif, write_mp4
 from gasm_cast.visualization.clip import ShownClip
 from gasm_cast.visualization.clusters import draw_clusters
@@ -94,7 +95,8 @@ def write_explanation(
     def save(picture: Picture, draw: Callable[[], Figure | None]) -> None:
         figure = draw()
         if figure is not None:
-            figure.savefig(folder / picture.file, dpi=DPI)
+            with lettering():
+                figure.savefig(folder / picture.file, dpi=DPI)
             pictures.append(picture)
 
     patch = patch_name(explanation.semantic_grid, token)
