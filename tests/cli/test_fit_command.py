@@ -35,6 +35,16 @@ def test_a_folder_with_one_sub_folder_is_no_list_of_classes(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_of_videos_without_classes_is_told_of_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    assert main(["fit", str(tmp_path / "videos"), "--out", str(tmp_path / "out")]) == 2
+    assert "--labels LIST of `path,label`" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_list_with_one_label_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips = write_videos(tmp_path / "clips", "1.mp4", "2.mp4")
     (tmp_path / "labels.csv").write_text("1,run\n2,run\n")

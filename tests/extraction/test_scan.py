@@ -51,6 +51,15 @@ def test_five_labels_four_videos_and_one_more(tmp_path: Path, video: Path) -> No
     assert result.files == {}
 
 
+def test_a_class_without_clips_in_two_splits_is_one_finding(tmp_path: Path, video: Path) -> None:
+    splits = {"train": {"1": "Holding [something]"}, "validation": {"2": "Holding [something]"}}
+    write_ssv2(tmp_path, splits, ["Holding something", "B"])
+    for name in ("1", "2"):
+        shutil.copy(video, tmp_path / "videos" / f"{name}.webm")
+    (finding,) = run(tmp_path, decode=False).findings
+    assert (finding.subject, finding.split) == ("B", "train, validation")
+
+
 def test_a_folder_named_from_here_is_the_folder_that_annotations_name_from_the_root(
     tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,13 @@ def test_a_truncated_file_is_refused(run: Run, tmp_path: Path, num_bytes: int) -
         load_checkpoint(path)
 
 
+def test_what_is_no_checkpoint_is_said_without_advice_to_run_it(run: Run) -> None:
+    with pytest.raises(CheckpointError, match=r"not a checkpoint$"):
+        load_checkpoint(run.path / "config.toml")
+    with pytest.raises(CheckpointError, match=r"is a folder; name a checkpoint, as RUN/checkpoints/best\.pt"):
+        load_checkpoint(run.path)
+
+
 def test_a_full_disk_is_one_line_and_the_run_goes_on_from_there(
     recipe: Recipe, tmp_path: Path, small_disk: Any
 ) -> None:

@@ -145,7 +145,12 @@ def run(options: Options) -> int:
     # What is written is read by later calls, maybe from another folder.
     labels = None if options.labels is None else options.labels.absolute()
     options = replace(options, videos=options.videos.absolute(), labels=labels)
-    table = read_annotations(options.labels or options.videos, "all", options.videos)
+    try:
+        table = read_annotations(options.labels or options.videos, "all", options.videos)
+    except InputError as error:
+        if options.labels is not None:
+            raise
+        raise InputError(f"{error}; or name the classes with --labels LIST of `path,label`") from None
     table.require_labels()
     _require_classes(table, options)
     shares = {"train": 1 - options.validation, "validation": options.validation}

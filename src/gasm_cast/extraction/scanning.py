@@ -71,6 +71,7 @@ class Finding:
     """Id, file or class."""
     detail: str = ""
     split: str = ""
+    """Split, or the splits of a class, with commas between them."""
 
     @property
     def is_problem(self) -> bool:
@@ -219,10 +220,15 @@ def _join(tables: Sequence[ClipTable], present: Sequence[Path], used: set[Path])
 
 
 def _empty_classes(tables: Sequence[ClipTable]) -> Iterator[Finding]:
+    """Each class once, with the splits that have no clip of it."""
+    splits: dict[str, list[str]] = {}
     for table in tables:
         if table.labelled:
             for index in np.flatnonzero(table.class_counts() == 0):
-                yield Finding("class without clips", table.class_names[index], split=table.split)
+                splits.setdefault(table.class_names[index], []).append(table.split)
+    for name, without in splits.items():
+        listed = ", ".join(without)
+        yield Finding("class without clips", name, f"in {listed}", split=listed)
 
 
 def _about(report: FileReport) -> Iterator[Finding]:

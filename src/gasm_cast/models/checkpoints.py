@@ -211,7 +211,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; `gasm-cast train` writes one") from None
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+    except IsADirectoryError:
+        raise CheckpointError(f"{path} is a folder; name a checkpoint, as RUN/checkpoints/best.pt") from None
+    except pickle.UnpicklingError:  # torch advises to let the file run any code
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint") from None
+    except (RuntimeError, OSError, EOFError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path}: damaged, or not a checkpoint: {reason}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
