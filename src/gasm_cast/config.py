@@ -203,6 +203,20 @@ class DataConfig:
     def __post_init__(self) -> None:
         _require_fraction(self, "held_out")
 
+    def require_found(self) -> None:
+        """Refuse to begin where there is nothing.
+
+        Raises:
+            InputError: naming the path and its option.
+        """
+        if not self.annotations.exists():
+            raise InputError(f"{self.annotations}: not here; say with --annotations where they lie")
+        if not self.store.exists():
+            raise InputError(
+                f"{self.store}: not here; say with --store where it lies; `gasm-cast extract` "
+                "or `import` makes one"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:

@@ -62,6 +62,8 @@ def test_a_run_is_taken_up_and_evaluated_from_another_directory_and_after_a_move
     shutil.move(tmp_path / "work" / "data", tmp_path / "data")
     assert main(["evaluate", "../moved"]) == 2
     assert "data/annotations: not here; say with --annotations where" in capsys.readouterr().err
+    assert main(["train", "../moved/config.toml", "--annotations", "../data/annotations"]) == 2
+    assert "data/store: not here; say with --store where it lies" in capsys.readouterr().err
 
 
 def test_clips_in_both_splits_are_refused_and_one_split_for_both_is_warned_of(
@@ -110,7 +112,7 @@ def test_dry_run_shows_everything_and_writes_nothing(
     ("flags", "message"),
     [
         (["--training.patience", "2"], "needs data.held_out > 0"),
-        (["--store", "nowhere"], "nowhere is not a feature store"),
+        (["--store", "nowhere"], "nowhere: not here; say with --store where it lies; `gasm-cast extract`"),
         (["--data.train-split", "learn"], "no split 'learn'"),
         (["--model.semantic-pool", "3"], "a pool of 3 must divide"),
         (["--training.device", "cuda"], "sees no GPU"),

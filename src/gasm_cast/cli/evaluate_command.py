@@ -58,7 +58,6 @@ def run(options: Options) -> int:
 
     from gasm_cast.annotations import read_annotations
     from gasm_cast.devices import resolve_precision
-    from gasm_cast.errors import InputError
     from gasm_cast.evaluation import protocol
     from gasm_cast.files import write_text
     from gasm_cast.models.checkpoints import load_checkpoint
@@ -70,9 +69,7 @@ def run(options: Options) -> int:
     data = folder.data
     own_data = options.store is None and options.annotations is None
     annotations, features = options.annotations or data.annotations, options.store or data.store
-    for path, flag in ((annotations, "--annotations"), (features, "--store")):
-        if not path.exists():
-            raise InputError(f"{path}: not here; say with {flag} where it lies now")
+    replace(data, store=features, annotations=annotations).require_found()
     table = read_annotations(annotations, options.split or data.validation_split, test_answers=True)
     table.require_labels()
     loaded = load_checkpoint(folder.best_checkpoint)

@@ -47,6 +47,7 @@ def read_data(recipe: Recipe, *, with_validation: bool) -> Data:
         InputError: if they are missing or do not belong together, or if clips of the training
             split are in another split that is to be reported.
     """
+    recipe.data.require_found()
     store = FeatureStore.open(recipe.data.store)
     train = read_clips(recipe.data, recipe.data.train_split, store)
     learn, held_out = train.clips, None
