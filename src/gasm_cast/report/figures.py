@@ -94,7 +94,8 @@ def confusion(
         letters = side * 72 / size / (0.65 * font_size)  # that fit into a cell
         if len(str(ordered.max())) <= letters:
             for row, column in zip(*np.nonzero(ordered), strict=True):
-                color = style.GROUND if shade[row, column] > 0.6 else style.PALETTE["ink"]
+                # The cells are a picture, whose blue is the same on a dark page.
+                color = "white" if shade[row, column] > 0.6 else style.PALETTE["ink"]
                 text = str(ordered[row, column])
                 axes.text(column, row, text, color=color, fontsize=font_size, ha="center", va="center")
         axes.set_xlabel("predicted class")

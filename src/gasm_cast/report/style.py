@@ -38,9 +38,6 @@ PALETTE: Mapping[str, str] = MappingProxyType(
 """Light values by name. The five hues differ in lightness too and stay apart under the common
 forms of colour blindness (after Okabe and Ito's set, darkened to 4.5:1 on white)."""
 
-GROUND = "#ffffff"
-"""What letters on the accent are drawn in; a dark page has its own."""
-
 DARK_PALETTE: Mapping[str, str] = MappingProxyType(
     {
         "ink": "#e8eaed",
@@ -126,7 +123,6 @@ def to_svg(figure: Figure, title: str, description: str) -> str:
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\1{prefix}", svg)
     for name, value in PALETTE.items():
         svg = svg.replace(value, f"var(--{name})")
-    svg = svg.replace(GROUND, "var(--paper)")
     svg = svg.replace("'DejaVu Sans'", "var(--figure-font)")
     width = re.search(r'width="([\d.]+)pt"', svg)
     if width is None:
