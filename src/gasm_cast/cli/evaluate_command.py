@@ -151,6 +151,8 @@ def _print(record: Mapping[str, Any]) -> None:
     if unseen:
         print(f"  {len(unseen)} of {len(record['classes'])} classes have no scored clip, first {unseen[0]!r}")
     for name, key in (("top-1", "top1"), ("top-5", "top5"), ("mean class", "mean_class_accuracy")):
+        if key == "top5" and len(record["classes"]) <= 5:  # always 100%
+            continue
         low, high = (100 * end for end in record[key]["interval"])
         print(f"  {name:<12}{100 * record[key]['value']:5.1f}  [{low:.1f}, {high:.1f}]")
     calibration = record["calibration"]
