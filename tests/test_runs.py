@@ -112,3 +112,9 @@ def test_a_commit_with_changes_beside_it_is_not_that_commit(tmp_path: Path) -> N
     assert commit_of(tmp_path) == commit
     (tmp_path / "model.py").write_text("width = 128")
     assert commit_of(tmp_path) == f"{commit}-dirty"
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    run = Run.create(f"{tmp_path}/run", Recipe())
+    assert Run.open(f"{tmp_path}/run") == run
+    assert run.path == tmp_path / "run"

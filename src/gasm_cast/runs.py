@@ -44,7 +44,7 @@ class Run:
     recipe: Recipe
 
     @classmethod
-    def create(cls, path: Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
+    def create(cls, path: str | Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
         """Make a run folder, or take up one that an equal recipe left unfinished: claim and begin.
 
         Args and errors are those of :meth:`claim`.
@@ -54,7 +54,7 @@ class Run:
         return run
 
     @classmethod
-    def claim(cls, path: Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
+    def claim(cls, path: str | Path, recipe: Recipe, *, beside: Collection[str] = ()) -> Run:
         """A run that may lie in a folder; nothing is written before :meth:`begin`.
 
         Args:
@@ -65,6 +65,7 @@ class Run:
         Raises:
             InputError: if the folder holds a run of another recipe, or other files.
         """
+        path = Path(path)
         if (path / "config.toml").exists():
             run = cls.open(path)
             if run.recipe != recipe:
@@ -96,12 +97,13 @@ class Run:
             write_text(config, to_toml(self.recipe))
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: str | Path) -> Run:
         """Open an existing run folder.
 
         Raises:
             InputError: if `path` is not a run folder.
         """
+        path = Path(path)
         if not (path / "config.toml").exists():
             raise InputError(f"{path} is not a run folder (no config.toml); `gasm-cast train` makes one")
         return cls(path, read_recipe(path / "config.toml"))
