@@ -33,6 +33,8 @@ def test_the_lede_names_the_best_of_the_others_and_the_interval_of_the_differenc
     )
     both = sentences.lede(model, DIFFERENCES)
     assert "That is 2.0 points less than cast, the best of the others" in both
+    equal = sentences.lede(model, [{**DIFFERENCES[0], "difference": -0.0004}])
+    assert "That is level with linear (95%" in equal
 
 
 def test_calibration_tells_the_temperature_or_why_there_is_none(model: ModelSummary) -> None:

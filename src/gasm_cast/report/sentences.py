@@ -33,9 +33,12 @@ def lede(model: ModelSummary, differences: Sequence[Mapping[str, Any]]) -> str:
     if differences:
         best = max(differences, key=lambda record: record["accuracy_b"])
         than = best["b"] if len(differences) == 1 else f"{best['b']}, the best of the others"
-        points = f"{abs(100 * best['difference']):.1f} points {'more' if best['difference'] >= 0 else 'less'}"
+        points = round(100 * best["difference"], 1)
+        relation = (
+            f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than" if points else "level with"
+        )
         interval = write_value(tuple(best["interval"]), "points-interval")
-        text += f" That is {points} than {than} (95% interval of the paired difference {interval})."
+        text += f" That is {relation} {than} (95% interval of the paired difference {interval})."
     return text
 
 
