@@ -48,25 +48,25 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
 def test_a_run_finds_its_data_from_another_directory_and_after_a_move(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "work" / "runs" / "fit" / "data" / "store").mkdir(parents=True)
-    (tmp_path / "work" / "labels").mkdir()
+    (tmp_path / "here" / "runs" / "fit" / "data" / "store").mkdir(parents=True)
+    (tmp_path / "here" / "labels").mkdir()
     (tmp_path / "elsewhere").mkdir()
     inside, beside = Path("runs/fit/data/store"), Path("labels")
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "here")
     recipe = Recipe(data=DataConfig(store=inside, annotations=beside))
     run = Run.create(Path("runs/fit"), recipe, beside=("data",))
     assert (run.data.store, run.data.annotations) == (inside, beside)
 
     monkeypatch.chdir(tmp_path / "elsewhere")
-    run = Run.open(Path("../work/runs/fit"))
-    assert (run.data.store, run.data.annotations) == (run.path / "data/store", tmp_path / "work/labels")
+    run = Run.open(Path("../here/runs/fit"))
+    assert (run.data.store, run.data.annotations) == (run.path / "data/store", tmp_path / "here/labels")
 
-    (tmp_path / "work" / "runs" / "fit").rename(tmp_path / "moved")
+    (tmp_path / "here" / "runs" / "fit").rename(tmp_path / "moved")
     run = Run.open(Path("../moved"))
-    assert (run.data.store, run.data.annotations) == (run.path / "data/store", tmp_path / "work/labels")
+    assert (run.data.store, run.data.annotations) == (run.path / "data/store", tmp_path / "here/labels")
     assert (run.recipe, Run.create(run.path, recipe).hash) == (recipe, run.hash)
 
-    (tmp_path / "work").rename(tmp_path / "gone")
+    (tmp_path / "here").rename(tmp_path / "gone")
     assert run.data.annotations == beside  # as the recipe says
     assert str(tmp_path) not in (run.path / "config.toml").read_text()
 
